@@ -1,0 +1,14 @@
+#!/bin/sh
+# Rebuilds the modules of the C guests beside their sources, or into the
+# directory given. Needs clang, lld, wasi-libc and clang's wasm32 runtime
+# (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$here}
+flags="--target=wasm32-wasi --sysroot=/usr -O2 -Wall -Wextra -Werror -Wl,--strip-all"
+cd "$here"
+for guest in hello fibonacci; do
+	clang $flags -o "$out/$guest.command.wasm" worker.c buffer.c "$guest.c"
+	clang $flags -mexec-model=reactor -o "$out/$guest.reactor.wasm" reactor.c buffer.c "$guest.c"
+done
+clang --version | sed -n 's/.*\(clang version [0-9.]*\).*/\1/p' >"$out/BUILT_WITH"

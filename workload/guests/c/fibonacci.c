@@ -1,0 +1,34 @@
+/* fibonacci: the request is n in decimal, the answer the nth number.
+ *
+ * The recursion is the workload, so no compiler may change its shape. Each call
+ * stores its result in a volatile variable after both of its own calls: the
+ * function is no longer pure, so equal calls are not merged, and its second call
+ * is not the last thing it does, so it is not turned into a loop. The store is
+ * also there in the module, where an engine's compiler sees it again. */
+#include "guest.h"
+
+#include <stdint.h>
+
+static volatile uint64_t latest;
+
+__attribute__((noinline)) static uint64_t fib(uint32_t n)
+{
+	uint64_t result = n < 2 ? n : fib(n - 1) + fib(n - 2);
+	latest = result;
+	return result;
+}
+
+struct bytes answer(struct bytes request)
+{
+	static unsigned char text[20];
+	unsigned char *to = text + sizeof text;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < request.size; i++)
+		n = n * 10 + (uint32_t)(request.at[i] - '0');
+	uint64_t f = fib(n);
+	do
+		*--to = (unsigned char)('0' + f % 10);
+	while ((f /= 10) != 0);
+	return (struct bytes){to, (size_t)(text + sizeof text - to)};
+}

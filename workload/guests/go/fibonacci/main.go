@@ -1,0 +1,33 @@
+// Fibonacci is a guest: the request is n in decimal, the answer the nth number.
+package main
+
+import (
+	"strconv"
+
+	"github.com/seed-0132abb7/wasmbench/workload/guests/go/driver"
+)
+
+// latest takes every result, as in the C guest, so that both do the same work.
+var latest uint64
+
+//go:noinline
+func fib(n uint32) uint64 {
+	result := uint64(n)
+	if n >= 2 {
+		result = fib(n-1) + fib(n-2)
+	}
+	latest = result
+	return result
+}
+
+func answer(request []byte) []byte {
+	n, err := strconv.ParseUint(string(request), 10, 32)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return strconv.AppendUint(nil, fib(uint32(n)), 10)
+}
+
+func init() { driver.Register(answer) }
+
+func main() { driver.Main() }

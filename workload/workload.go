@@ -1,0 +1,88 @@
+// Package workload says what is run: a function from request bytes to an
+// answer that can be checked, and the guests that implement it.
+//
+// A Workload is handed to every runtime alike. The catalogue (Hello,
+// Fibonacci) brings guests in C and Go whose sources and built WebAssembly
+// modules are embedded in this package, so that an importer needs no checkout.
+package workload
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Form is one shape in which a guest can be had.
+type Form string
+
+const (
+	// Executable is a statically linked program for the host that speaks the
+	// worker protocol on its standard input and output.
+	Executable Form = "executable"
+	// Command is a WASI preview 1 module that exports _start and, once
+	// started, behaves as the Executable does.
+	Command Form = "command"
+	// Reactor is a WASI preview 1 module that exports _initialize and the two
+	// functions of the exchange, which README.md describes.
+	Reactor Form = "reactor"
+	// RootFS is a directory that holds the root file system of a container,
+	// with the Executable as /guest.
+	RootFS Form = "rootfs"
+)
+
+// A Workload is a function from request bytes to an answer that can be
+// checked, together with the guest that implements it.
+type Workload interface {
+	// Name is the value of /workload= in a benchmark's name.
+	Name() string
+	// Artifact returns the path of the guest in the form f, building it first
+	// if need be. The file is shared and must not be changed. Where the guest
+	// cannot be had the error is an *Unavailable.
+	Artifact(ctx context.Context, f Form) (string, error)
+	// Request is what an instance is asked. The caller must not change it.
+	Request() []byte
+	// Check returns an error, a *WrongAnswer for the catalogue, when answer is
+	// not the right one to Request.
+	Check(answer []byte) error
+}
+
+// Unavailable says in one line what is not to be had here, why, and what would
+// make it so.
+type Unavailable struct {
+	What string // the runtime, guest or tool
+	Why  string // the reason, as a clause
+	Fix  string // the remedy, as an instruction
+	Err  error  // the cause, if there is one
+}
+
+func (u *Unavailable) Error() string {
+	s := u.What + " is not available: " + u.Why
+	if u.Err != nil {
+		s += ": " + u.Err.Error()
+	}
+	if u.Fix != "" {
+		s += " (to have it: " + u.Fix + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (u *Unavailable) Unwrap() error { return u.Err }
+
+// WrongAnswer is a guest's answer that is not the one expected.
+type WrongAnswer struct {
+	Workload  string
+	Got, Want []byte
+}
+
+func (w *WrongAnswer) Error() string {
+	return fmt.Sprintf("workload %s: wrong answer %s, want %s", w.Workload, clip(w.Got), clip(w.Want))
+}
+
+// clip quotes b, shortened so that an error stays one line.
+func clip(b []byte) string {
+	const most = 64
+	if len(b) > most {
+		return fmt.Sprintf("%q... (%d bytes)", b[:most], len(b))
+	}
+	return fmt.Sprintf("%q", b)
+}
