@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/module"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// A Runtime is an engine in a host process of its own. Its fields are set
+// before first use.
+type Runtime struct {
+	Label    string   // the value of /runtime=
+	Host     *Host    // the engine's program
+	Flags    []string // for the program, before the verb
+	AtStart  bool     // compile at each start rather than in Prepare
+	Embedded bool     // hold many instances in one process rather than one in each
+}
+
+// Name returns the label.
+func (r *Runtime) Name() string { return r.Label }
+
+// Probe builds the host program where that has not been done and asks it.
+func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
+	verb, where := "run", "a process an instance"
+	if r.Embedded {
+		verb, where = "hold", "instances in one process"
+	}
+	out, err := r.output(ctx, "info", verb)
+	if err != nil {
+		return runtime.Info{}, err
+	}
+	version, settings, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	when := "compiled in Prepare"
+	if r.AtStart {
+		when = "compiled at each start"
+	}
+	return runtime.Info{Version: version, Settings: strings.Join([]string{settings, when, where}, ", ")}, nil
+}
+
+// output runs a verb of the host to its end.
+func (r *Runtime) output(ctx context.Context, verb ...string) (string, error) {
+	path, _, err := r.Host.Path(ctx)
+	if err != nil {
+		return "", err
+	}
+	var out, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, append(r.Flags[:len(r.Flags):len(r.Flags)], verb...)...)
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return "", &HostError{Runtime: r.Label, Verb: verb[0], Text: strings.TrimSpace(stderr.String()), Err: err}
+	}
+	return out.String(), nil
+}
+
+// A HostError is what an engine host reported.
+type HostError struct {
+	Runtime string
+	Verb    string // what it was doing
+	Text    string // what it said
+	Err     error  // how its process ended; nil where it lives on
+}
+
+func (e *HostError) Error() string {
+	s := fmt.Sprintf("runtime %s: %s: %s", e.Runtime, e.Verb, e.Text)
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+// Unwrap returns how the host's process ended.
+func (e *HostError) Unwrap() error { return e.Err }
+
+// Prepare takes the guest's module, bounds its shape and compiles it into the
+// cache.
+func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {
+	form, exports := workload.Command, []string{exchange.Entry}
+	if r.Embedded {
+		form, exports = workload.Reactor, []string{exchange.Memory, exchange.Request, exchange.Answer}
+	}
+	path, err := w.Artifact(ctx, form)
+	if err != nil {
+		return nil, err
+	}
+	if err := module.Check(path, string(form), exports...); err != nil {
+		return nil, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
+	}
+	src := []string{path}
+	size, err := treeSize(path)
+	if err != nil {
+		return nil, err
+	}
+	if !r.AtStart {
+		artifact, err := r.compile(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		if size, err = treeSize(artifact); err != nil {
+			return nil, err
+		}
+		src = append(src, artifact)
+	}
+	host, _, err := r.Host.Path(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Embedded {
+		return &heldImage{label: r.Label, host: host, args: r.args("hold", src), size: size}, nil
+	}
+	return &processImage{label: r.Label, host: host, args: r.args("run", src), size: size}, nil
+}
+
+func (r *Runtime) args(verb string, src []string) []string {
+	return append(append(r.Flags[:len(r.Flags):len(r.Flags)], verb), src...)
+}
+
+// compile returns the compiled module, from the cache where it is known. The
+// entry's key covers the host program and its flags, so that no engine meets
+// another's code.
+func (r *Runtime) compile(ctx context.Context, path string) (string, error) {
+	_, host, err := r.Host.Path(ctx)
+	if err != nil {
+		return "", err
+	}
+	content, err := cache.FileKey(path)
+	if err != nil {
+		return "", err
+	}
+	entry, err := cache.Make(ctx, "compiled", cache.Key(host, strings.Join(r.Flags, " "), content), func(dir string) error {
+		_, err := r.output(ctx, "compile", path, filepath.Join(dir, "module"))
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(entry, "module"), nil
+}
+
+// treeSize adds up the bytes of the files at and below path.
+func treeSize(path string) (sum int64, err error) {
+	err = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			sum += info.Size()
+		}
+		return err
+	})
+	return sum, err
+}

@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
+)
+
+// ErrHostEnded is wrapped by the errors of an image whose host process has
+// ended, by a crash or because a context ended during a call. The image can
+// only be closed.
+var ErrHostEnded = errors.New("the engine host has ended")
+
+// heldImage is a reactor in one host process, started at the first use.
+type heldImage struct {
+	label, host string
+	args        []string
+	size        int64
+
+	mu    sync.Mutex
+	proc  *process.Process
+	enc   *gob.Encoder
+	dec   *gob.Decoder
+	ended error // why the host is no more
+}
+
+func (i *heldImage) Bytes() int64 { return i.size }
+
+// Close ends the host.
+func (i *heldImage) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended == nil {
+		i.ended = ErrHostEnded
+	}
+	if i.proc == nil {
+		return nil
+	}
+	return i.proc.Close()
+}
+
+// ask exchanges one query with the host. If ctx ends first the host is killed:
+// a guest that does not return cannot be stopped otherwise.
+func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.Reply, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if i.ended != nil {
+		return nil, fmt.Errorf("runtime %s: %w", i.label, i.ended)
+	}
+	if i.proc == nil {
+		p, err := process.Start(i.host, i.args)
+		if err != nil {
+			return nil, err
+		}
+		i.proc, i.enc, i.dec = p, gob.NewEncoder(p.In), gob.NewDecoder(p.Out)
+	}
+	stop := context.AfterFunc(ctx, i.proc.Kill)
+	defer stop()
+	var r enginehost.Reply
+	err := i.enc.Encode(q)
+	if err == nil {
+		err = i.dec.Decode(&r)
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		err = i.proc.Explain(err)
+		i.ended = fmt.Errorf("%w: %w", ErrHostEnded, err)
+		return nil, fmt.Errorf("runtime %s: %w", i.label, i.ended)
+	}
+	if r.Err != "" {
+		return nil, &HostError{Runtime: i.label, Verb: q.Op.String(), Text: r.Err}
+	}
+	return &r, nil
+}
+
+// Start starts an instance; the phases are those that the host measured.
+func (i *heldImage) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
+	begin := time.Now()
+	r, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpStart})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Timelines) == 1 {
+		for _, p := range []runtime.Phase{runtime.Load, runtime.Create, runtime.Start, runtime.Ready} {
+			if d := r.Timelines[0].Durations[p]; d > 0 {
+				begin = begin.Add(d)
+				mark(p, begin)
+			}
+		}
+	}
+	return &heldInstance{image: i, id: r.ID}, nil
+}
+
+// Unload makes the host forget the module.
+func (i *heldImage) Unload(ctx context.Context) error {
+	_, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpUnload})
+	return err
+}
+
+// batch is how many starts are asked for at once: enough that the exchange
+// with the host is nothing beside them, few enough that a context is heeded.
+const batch = 256
+
+// TimeStarts times starts inside the host.
+func (i *heldImage) TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]runtime.Timeline, error) {
+	all := make([]runtime.Timeline, 0, n)
+	for len(all) < n {
+		r, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpStarts, N: min(batch, n-len(all)), First: first, Body: request})
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Answers) == 0 || len(r.Timelines) == 0 {
+			return nil, &HostError{Runtime: i.label, Verb: "starts", Text: "it reported no answer"}
+		}
+		for _, a := range r.Answers {
+			if err := check(a); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, r.Timelines...)
+	}
+	return all, nil
+}
+
+type heldInstance struct {
+	image *heldImage
+	id    int
+}
+
+func (i *heldInstance) Call(ctx context.Context, request []byte) ([]byte, error) {
+	r, err := i.image.ask(ctx, &enginehost.Query{Op: enginehost.OpCall, ID: i.id, Body: request})
+	if err != nil {
+		return nil, err
+	}
+	return r.Body, nil
+}
+
+func (i *heldInstance) Scope() runtime.Scope {
+	i.image.mu.Lock()
+	defer i.image.mu.Unlock()
+	return runtime.Scope{Own: []int{i.image.proc.Pid}}
+}
+
+// Close frees the instance. Where the host has ended there is nothing to free.
+func (i *heldInstance) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), process.Grace)
+	defer cancel()
+	_, err := i.image.ask(ctx, &enginehost.Query{Op: enginehost.OpClose, ID: i.id})
+	if errors.Is(err, ErrHostEnded) {
+		return nil
+	}
+	return err
+}

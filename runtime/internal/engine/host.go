@@ -1,0 +1,117 @@
+// Package engine drives engine hosts from the harness: the runtimes whose
+// instance is a host process, and those whose instances live in one.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// modulePath is the module that has the hosts' main packages.
+const modulePath = "github.com/seed-0132abb7/wasmbench"
+
+// A Host is the program of one engine, built by the Go toolchain at its first
+// use. Several runtimes share one.
+type Host struct {
+	// Package is the import path of the program below the module's root.
+	Package string
+	// Fix says what to install where the program cannot be built.
+	Fix string
+
+	mu   sync.Mutex
+	path string
+	key  string // identifies the built program
+}
+
+// Path returns the path of the built program and a key of its content.
+func (h *Host) Path(ctx context.Context) (path, key string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.path == "" {
+		if h.path, err = h.build(ctx); err != nil {
+			h.path = ""
+			return "", "", err
+		}
+		if h.key, err = cache.FileKey(h.path); err != nil {
+			return "", "", err
+		}
+	}
+	return h.path, h.key, nil
+}
+
+// build leaves it to the Go toolchain to see whether the program is up to date.
+func (h *Host) build(ctx context.Context) (string, error) {
+	goTool, version, err := workload.CompilerGo(ctx)
+	if err != nil {
+		return "", err
+	}
+	source, err := moduleDir(ctx, goTool)
+	if err != nil {
+		return "", err
+	}
+	root, err := cache.Dir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "host", cache.Key(source, version))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, strings.ReplaceAll(h.Package, "/", "-"))
+	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./"+h.Package)
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	if printed, err := cmd.CombinedOutput(); err != nil {
+		return "", &runtime.Unavailable{
+			What: "engine host " + h.Package,
+			Why:  "building it failed: " + strings.TrimSpace(string(printed)),
+			Fix:  h.Fix,
+			Err:  errors.Join(err, ctx.Err()),
+		}
+	}
+	return out, nil
+}
+
+// moduleDir returns the directory that has this module's sources: the checkout,
+// or where the Go toolchain keeps the version that the running program was
+// built with.
+func moduleDir(ctx context.Context, goTool string) (string, error) {
+	list := exec.CommandContext(ctx, goTool, "list", "-m", "-f", "{{.Dir}}", modulePath)
+	out, err := list.Output()
+	if dir := string(bytes.TrimSpace(out)); err == nil && dir != "" {
+		return dir, nil
+	}
+	version := ""
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range append(b.Deps, &b.Main) {
+			if d.Path == modulePath {
+				version = d.Version
+			}
+		}
+	}
+	download := exec.CommandContext(ctx, goTool, "mod", "download", "-json", modulePath+"@"+version)
+	if printed, derr := download.CombinedOutput(); derr != nil {
+		return "", &runtime.Unavailable{
+			What: "sources of " + modulePath,
+			Why:  fmt.Sprintf("go list and go mod download did not find them: %s", bytes.TrimSpace(printed)),
+			Fix:  "run from a module that requires " + modulePath,
+			Err:  errors.Join(err, derr, ctx.Err()),
+		}
+	}
+	cacheDir, err := exec.CommandContext(ctx, goTool, "env", "GOMODCACHE").Output()
+	if err != nil {
+		return "", fmt.Errorf("running go env GOMODCACHE: %w", err)
+	}
+	return filepath.Join(string(bytes.TrimSpace(cacheDir)), modulePath+"@"+version), nil
+}

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
+)
+
+// processImage starts one host process for each instance, which runs the
+// command as the engine's own command line does.
+type processImage struct {
+	label, host string
+	args        []string
+	size        int64
+}
+
+func (i *processImage) Bytes() int64 { return i.size }
+func (i *processImage) Close() error { return nil }
+
+// Start marks Create when the host has been executed, Start when its main was
+// reached, Load when it had the module and Ready when the guest said so.
+func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
+	stamps, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer stamps.Close()
+	epoch := time.Now()
+	inst, created, ready, err := process.StartWorker(ctx, i.host, i.args, w)
+	w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
+	}
+	mark(runtime.Create, created)
+	var b [16]byte
+	if _, err := io.ReadFull(stamps, b[:]); err == nil {
+		mark(runtime.Start, sinceBoot(epoch, b[:8]))
+		mark(runtime.Load, sinceBoot(epoch, b[8:]))
+	}
+	mark(runtime.Ready, ready)
+	return inst, nil
+}
+
+// sinceBoot turns a stamp of CLOCK_MONOTONIC into a time that compares with
+// near, a recent time of this process.
+func sinceBoot(near time.Time, stamp []byte) time.Time {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	age := now.Nano() - int64(binary.LittleEndian.Uint64(stamp))
+	return near.Add(time.Since(near) - time.Duration(age))
+}

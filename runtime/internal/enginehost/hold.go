@@ -1,0 +1,161 @@
+package enginehost
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+)
+
+// An Op is what the harness asks of a host that holds instances.
+type Op uint8
+
+const (
+	OpStart  Op = iota // start an instance
+	OpCall             // call one
+	OpClose            // close one
+	OpUnload           // forget the module
+	OpStarts           // time N starts
+)
+
+// A Query is one request to a host that holds instances. Queries and replies
+// are gob streams on the host's standard input and output.
+type Query struct {
+	Op    Op
+	ID    int    // the instance, for OpCall and OpClose
+	N     int    // how many starts, for OpStarts
+	First bool   // whether each of them is a first one
+	Body  []byte // the request, for OpCall and OpStarts
+}
+
+// A Reply answers a Query.
+type Reply struct {
+	Err       string // "" when all went well
+	ID        int
+	Body      []byte             // the answer, for OpCall
+	Timelines []runtime.Timeline // one a start, for OpStart and OpStarts
+	Answers   [][]byte           // the distinct answers that were seen, for OpStarts
+}
+
+// hold answers queries until its input ends, then closes what is still open.
+func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err error) {
+	h := holder{img: img, instances: map[int]runtime.Instance{}}
+	defer func() {
+		for _, inst := range h.instances {
+			err = errors.Join(err, inst.Close())
+		}
+	}()
+	dec, enc := gob.NewDecoder(r), gob.NewEncoder(w)
+	for {
+		var q Query
+		if err := dec.Decode(&q); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading what the harness asks: %w", err)
+		}
+		reply, err := h.do(ctx, &q)
+		if err != nil {
+			reply.Err = err.Error()
+		}
+		if err := enc.Encode(reply); err != nil {
+			return fmt.Errorf("answering the harness: %w", err)
+		}
+	}
+}
+
+type holder struct {
+	img       runtime.Image
+	instances map[int]runtime.Instance
+	next      int
+}
+
+func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
+	switch q.Op {
+	case OpStart:
+		t := runtime.NewTimeline(time.Now())
+		inst, err := h.img.Start(ctx, t.Mark)
+		if err != nil {
+			return reply, err
+		}
+		reply.Timelines = []runtime.Timeline{*t}
+		h.next++
+		h.instances[h.next], reply.ID = inst, h.next
+	case OpCall, OpClose:
+		inst, ok := h.instances[q.ID]
+		if !ok {
+			return reply, fmt.Errorf("there is no instance %d", q.ID)
+		}
+		if q.Op == OpClose {
+			delete(h.instances, q.ID)
+			return reply, inst.Close()
+		}
+		reply.Body, err = inst.Call(ctx, q.Body)
+	case OpUnload:
+		err = h.unload(ctx)
+	case OpStarts:
+		return h.starts(ctx, q)
+	default:
+		err = fmt.Errorf("unknown query %d", q.Op)
+	}
+	return reply, err
+}
+
+func (h *holder) unload(ctx context.Context) error {
+	if u, ok := h.img.(runtime.Unloader); ok {
+		return u.Unload(ctx)
+	}
+	return nil
+}
+
+// starts times q.N starts. An answer equal to one that was seen is as good as
+// that one; the harness checks every distinct answer, and if one is wrong it
+// throws the whole batch away.
+func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) {
+	const most = 16
+	seen := func(answer []byte) error {
+		for _, a := range reply.Answers {
+			if bytes.Equal(a, answer) {
+				return nil
+			}
+		}
+		if len(reply.Answers) == most {
+			return fmt.Errorf("more than %d different answers to one request", most)
+		}
+		reply.Answers = append(reply.Answers, bytes.Clone(answer))
+		return nil
+	}
+	reply.Timelines = make([]runtime.Timeline, 0, q.N)
+	for range q.N {
+		if q.First {
+			if err := h.unload(ctx); err != nil {
+				return reply, err
+			}
+		}
+		inst, t, err := runtime.FirstAnswer(ctx, h.img, q.Body, seen)
+		if err != nil {
+			return reply, err
+		}
+		t.Resume(time.Now())
+		err = inst.Close()
+		t.Mark(runtime.Stop, time.Now())
+		if err != nil {
+			return reply, err
+		}
+		reply.Timelines = append(reply.Timelines, *t)
+	}
+	return reply, nil
+}
+
+var opNames = [...]string{OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts"}
+
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return fmt.Sprintf("Op(%d)", uint8(o))
+}

@@ -1,0 +1,84 @@
+package enginehost
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// StampFile is the descriptor on which the verb run writes its stamps.
+const StampFile = 3
+
+// Main carries out the verb of an engine host's command line and ends the
+// process. The verbs are
+//
+//	info run|hold            print the version and the settings of a verb, a line each
+//	compile MODULE ARTIFACT  make ARTIFACT of MODULE
+//	run MODULE [ARTIFACT]    run a command on this process's standard files
+//	hold MODULE [ARTIFACT]   hold instances of a reactor and do what the harness asks on standard input
+//
+// run writes two stamps on StampFile, when main was reached and when the module
+// was loaded: nanoseconds of CLOCK_MONOTONIC, 8 bytes each, least significant
+// first.
+func Main(e Engine, args []string) {
+	begun := monotonic()
+	if err := do(e, args, begun); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func do(e Engine, args []string, begun uint64) error {
+	ctx := context.Background()
+	verb, rest := "", args
+	if len(args) > 0 {
+		verb, rest = args[0], args[1:]
+	}
+	src := Source{}
+	if len(rest) > 0 {
+		src.Module = rest[0]
+	}
+	if len(rest) > 1 {
+		src.Artifact = rest[1]
+	}
+	switch {
+	case verb == "info" && len(rest) == 1:
+		info, err := e.Info(rest[0] == "hold")
+		if err == nil {
+			_, err = fmt.Printf("%s\n%s\n", info.Version, info.Settings)
+		}
+		return err
+	case verb == "compile" && len(rest) == 2:
+		return e.Compile(ctx, src.Module, src.Artifact)
+	case verb == "run" && (len(rest) == 1 || len(rest) == 2):
+		return e.Run(ctx, src, func() { stamp(begun, monotonic()) })
+	case verb == "hold" && (len(rest) == 1 || len(rest) == 2):
+		img, err := e.Image(src)
+		if err != nil {
+			return err
+		}
+		return errors.Join(hold(ctx, img, os.Stdin, os.Stdout), img.Close())
+	}
+	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT]", strings.Join(args, " "))
+}
+
+// stamp tells the harness when main was reached and the module was loaded. A
+// host that is run by hand has nobody to tell.
+func stamp(begun, loaded uint64) {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], begun)
+	binary.LittleEndian.PutUint64(b[8:], loaded)
+	unix.Write(StampFile, b[:])
+}
+
+func monotonic() uint64 {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return uint64(t.Nano())
+}

@@ -1,0 +1,109 @@
+package process_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/worker"
+)
+
+func shell(t *testing.T) string {
+	t.Helper()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("needs a shell")
+	}
+	return sh
+}
+
+func TestExplain(t *testing.T) {
+	tests := []struct {
+		name, script string
+		says         []string
+	}{
+		{"exits", "echo broken >&2; exit 7", []string{"exit status 7", "broken"}},
+		{"is killed", "kill -9 $$", []string{"signal: killed"}},
+		{"says nothing", "exit 0", []string{"exit status 0"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", tt.script})
+			var exit *process.ExitError
+			if !errors.As(err, &exit) || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatalf("error %v", err)
+			}
+			for _, s := range tt.says {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("error %q does not say %q", err, s)
+				}
+			}
+		})
+	}
+}
+
+func TestStartOfNoProgram(t *testing.T) {
+	_, _, _, err := process.StartWorker(t.Context(), "/no/such/program", nil)
+	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "/no/such/program") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A worker that does not end with its input is killed.
+func TestCloseKills(t *testing.T) {
+	w, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", "printf 'wb1\\n'; exec sleep 600"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := syscall.Kill(w.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the process is still there: %v", err)
+	}
+}
+
+func TestContextEndsAStart(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("changed my mind")
+	cancel(why)
+	if _, _, _, err := process.StartWorker(ctx, shell(t), []string{"-c", "sleep 600"}); !errors.Is(err, why) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	var e process.Excerpt
+	fmt.Fprintln(&e, "first")
+	for range 100 {
+		fmt.Fprintln(&e, strings.Repeat("x", 99))
+	}
+	fmt.Fprintln(&e, "last")
+	s := e.String()
+	if !strings.HasPrefix(s, "first") || !strings.HasSuffix(s, "last") || len(s) > 2100 {
+		t.Errorf("%d bytes are kept: %q", len(s), s)
+	}
+}
+
+func TestWorkerAnswers(t *testing.T) {
+	w, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", `printf 'wb1\n'; head -c 6 >/dev/null; printf '\002\000\000\000ok'; cat >/dev/null`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := w.Call(t.Context(), []byte("hi"))
+	if err != nil || string(answer) != "ok" {
+		t.Errorf("answer %q, error %v", answer, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Call(t.Context(), nil); err == nil || errors.Is(err, worker.ErrProtocol) {
+		t.Errorf("a call of a closed worker gave %v", err)
+	}
+}

@@ -1,0 +1,91 @@
+// Package runtime says how a workload is run: a Runtime makes a guest ready as
+// an Image, starting the image gives an Instance, and an instance answers
+// calls.
+//
+// The packages below it adapt one system each: native, wazero, wasmtime, runc
+// and containerd. None of them is imported here, so a program links only the
+// systems that it names.
+package runtime
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// A Runtime executes guests: the host itself, an engine or a container
+// manager. Its methods may be called from several goroutines.
+//
+// A runtime that keeps something alive between images, such as a daemon, is
+// also an io.Closer; whoever made it closes it when its images are closed.
+type Runtime interface {
+	// Name is the value of /runtime= in a benchmark's name.
+	Name() string
+	// Probe tells the version and the settings, or returns an *Unavailable.
+	// It may build what the runtime needs, which can take minutes once.
+	Probe(context.Context) (Info, error)
+	// Prepare makes a workload's guest ready to start: it compiles, packs or
+	// unpacks. It is paid once and is not part of any start.
+	Prepare(context.Context, workload.Workload) (Image, error)
+}
+
+// Info describes a runtime that is available.
+type Info struct {
+	Version  string // of the engine or the manager
+	Settings string // what was chosen that may move a figure, in one line
+}
+
+// Unavailable says what is absent, why, and what would make it available.
+type Unavailable = workload.Unavailable
+
+// An Image is a guest made ready on a runtime.
+type Image interface {
+	// Start brings up one instance and returns when the instance has said
+	// that it is ready. It calls mark at the end of each phase it can tell
+	// apart, with the time at which the phase ended, in the order of time.
+	// On error nothing is left running.
+	Start(ctx context.Context, mark func(Phase, time.Time)) (Instance, error)
+	// Bytes is what the image takes on disk: the executable, the compiled
+	// artefact or the image's layers.
+	Bytes() int64
+	// Close gives back what Prepare took. Instances are closed first.
+	io.Closer
+}
+
+// An Instance is a running image. Its methods are for one goroutine at a time.
+type Instance interface {
+	// Call sends a request and returns the answer, which is valid until the
+	// next Call or Close. After an error the instance can only be closed.
+	Call(ctx context.Context, request []byte) ([]byte, error)
+	// Scope names what the instance consists of.
+	Scope() Scope
+	// Close ends the instance and leaves nothing behind, also after the
+	// context of Start or Call has ended.
+	io.Closer
+}
+
+// A Scope names the processes and the cgroup of an instance, for a meter.
+type Scope struct {
+	Own    []int  // processes that end with the instance
+	Shared []int  // processes that serve other instances too, such as a daemon
+	Cgroup string // path below a controller's mount, "" where there is none
+}
+
+// An Unloader is an image that keeps something of its guest in memory between
+// starts. Unload forgets it, so that the next start is a first one again.
+type Unloader interface {
+	Unload(context.Context) error
+}
+
+// A StartTimer is an image whose starts are too short to be timed through a
+// pipe. TimeStarts makes n starts, one after the other, where the engine is,
+// and returns their timelines.
+//
+// If first is set each start is a first one, as after Unload. The clock of each
+// stops when the answer has been compared with an answer that check is given;
+// a start whose answer check refuses is an error.
+type StartTimer interface {
+	TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]Timeline, error)
+}

@@ -1,0 +1,156 @@
+package engine
+
+// #include <stdlib.h>
+// #include "glue.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"sync"
+	"unsafe"
+
+	_ "github.com/bytecodealliance/wasmtime-go/v39" // links Wasmtime
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+)
+
+var errClosed = errors.New("the wasmtime engine is closed")
+
+// A core is one configured Wasmtime engine. Modules and stores keep what they
+// need of it, so it may be closed before them.
+type core struct {
+	ptr    *C.struct_wasm_engine_t
+	epochs bool
+	limit  C.int64_t // bytes of a memory that each store is told; -1 for none
+
+	mu   sync.Mutex
+	wasi *C.struct_wasmtime_linker
+}
+
+// onDemand returns the core that maps memory for each instance: it is there at
+// once, and best for a process that has one instance.
+func (e *Engine) onDemand() (*core, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	if e.single == nil {
+		e.single = newCore(e.options, 0)
+	}
+	return e.single, nil
+}
+
+// pooled returns the core that has all its slots from the beginning.
+func (e *Engine) pooled() (*core, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	if e.pool == nil {
+		if n := e.options.MaxInstances; !C.wb_reservable(C.uint32_t(n)) {
+			return nil, fmt.Errorf("the address space of this process has no room for a pool of %d instances: lower MaxInstances or raise ulimit -v", n)
+		}
+		e.pool = newCore(e.options, e.options.MaxInstances)
+	}
+	return e.pool, nil
+}
+
+func newCore(o Options, slots uint32) *core {
+	c := &core{epochs: o.Interruptible, limit: -1}
+	if slots == 0 && o.MaxMemory < MaxMemory {
+		c.limit = C.int64_t(o.MaxMemory)
+	}
+	c.ptr = C.wb_engine_new(&C.wb_config{
+		max_memory: C.uint64_t(o.MaxMemory),
+		slots:      C.uint32_t(slots),
+		epochs:     C.bool(o.Interruptible),
+	})
+	return c
+}
+
+func (c *core) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wasi != nil {
+		C.wasmtime_linker_delete(c.wasi)
+		c.wasi = nil
+	}
+	C.wasm_engine_delete(c.ptr)
+}
+
+// linker returns the linker that knows WASI, made when it is first needed.
+func (c *core) linker() (*C.struct_wasmtime_linker, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wasi == nil {
+		l := C.wasmtime_linker_new(c.ptr)
+		if f := (C.wb_failure{error: C.wasmtime_linker_define_wasi(l)}); f.error != nil {
+			C.wasmtime_linker_delete(l)
+			return nil, failure(&f)
+		}
+		c.wasi = l
+	}
+	return c.wasi, nil
+}
+
+// translate compiles the module in a file.
+func (c *core) translate(file string) (*C.struct_wasmtime_module, error) {
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var m *C.struct_wasmtime_module
+	f := C.wb_failure{error: C.wasmtime_module_new(c.ptr,
+		(*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(wasm))), C.size_t(len(wasm)), &m)}
+	goruntime.KeepAlive(wasm)
+	if f.error != nil {
+		return nil, failure(&f)
+	}
+	return m, nil
+}
+
+// compile returns the machine code of the module in a file.
+func (c *core) compile(file string) ([]byte, error) {
+	m, err := c.translate(file)
+	if err != nil {
+		return nil, err
+	}
+	defer C.wasmtime_module_delete(m)
+	var code C.wb_bytes
+	vec := (*C.struct_wasm_byte_vec_t)(unsafe.Pointer(&code))
+	if f := (C.wb_failure{error: C.wasmtime_module_serialize(m, vec)}); f.error != nil {
+		return nil, failure(&f)
+	}
+	defer C.wasm_byte_vec_delete(vec)
+	return C.GoBytes(unsafe.Pointer(code.data), C.int(code.size)), nil
+}
+
+// load reads a module: its machine code is mapped if there is an artefact.
+func (c *core) load(src enginehost.Source) (*cModule, error) {
+	m := &cModule{core: c}
+	if src.Artifact != "" {
+		path := C.CString(src.Artifact)
+		defer C.free(unsafe.Pointer(path))
+		f := C.wb_failure{error: C.wasmtime_module_deserialize_file(c.ptr, path, &m.c.module)}
+		if f.error != nil {
+			return nil, fmt.Errorf("loading the artefact: %w", failure(&f))
+		}
+	} else {
+		module, err := c.translate(src.Module)
+		if err != nil {
+			return nil, fmt.Errorf("compiling %s: %w", src.Module, err)
+		}
+		m.c.module = module
+	}
+	m.c.engine = c.ptr
+	m.c.epochs = C.bool(c.epochs)
+	m.c.max_answer = exchange.MaxAnswer
+	C.wb_module_shape(&m.c)
+	return m, nil
+}

@@ -1,0 +1,72 @@
+package engine
+
+// #include "glue.h"
+import "C"
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+)
+
+// A module is a guest in memory, from which instances are made.
+type module interface {
+	// open makes an instance and marks the phases from Create to Ready.
+	open(ctx context.Context, mark marker) (runtime.Instance, error)
+	// close forgets the module; its instances go on.
+	close()
+}
+
+// A cModule is a module reached through capi.h.
+type cModule struct {
+	core *core
+	c    C.wb_module
+}
+
+// checkReactor returns an error unless what a reactor must export is there.
+func checkReactor(memory, request, answer bool) error {
+	switch {
+	case !memory:
+		return &ExportError{exchange.Memory, "an unshared memory", reactorFix}
+	case !request:
+		return &ExportError{exchange.Request, "(i32) -> i32", reactorFix}
+	case !answer:
+		return &ExportError{exchange.Answer, "(i32) -> i64", reactorFix}
+	}
+	return nil
+}
+
+// reactor checks that the module is a reactor and links it.
+func (m *cModule) reactor() error {
+	if err := checkReactor(bool(m.c.memory), bool(m.c.request), bool(m.c.answer)); err != nil {
+		return err
+	}
+	return m.link()
+}
+
+// command checks that the module is a command and links it.
+func (m *cModule) command() error {
+	if !m.c.entry {
+		return &ExportError{exchange.Entry, "() -> ()", commandFix}
+	}
+	return m.link()
+}
+
+func (m *cModule) link() error {
+	var wasi *C.struct_wasmtime_linker
+	if m.c.wasi {
+		var err error
+		if wasi, err = m.core.linker(); err != nil {
+			return err
+		}
+	}
+	var f C.wb_failure
+	if C.wb_module_link(&m.c, wasi, &f) != C.WB_OK {
+		return fmt.Errorf("linking: %w", failure(&f))
+	}
+	return nil
+}
+
+func (m *cModule) close() { C.wb_module_delete(&m.c) }

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bytecodealliance/wasmtime-go/v39"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+)
+
+// A plain is an engine of wasmtime-go and a linker that knows WASI.
+type plain struct {
+	engine *wasmtime.Engine
+	linker *wasmtime.Linker
+	limit  int64 // bytes of a memory
+}
+
+func newPlain(o Options) (*plain, error) {
+	config := wasmtime.NewConfig()
+	config.SetCraneliftOptLevel(wasmtime.OptLevelSpeed)
+	p := &plain{engine: wasmtime.NewEngineWithConfig(config), limit: int64(o.MaxMemory)}
+	p.linker = wasmtime.NewLinker(p.engine)
+	if err := p.linker.DefineWasi(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *plain) close() {
+	p.linker.Close()
+	p.engine.Close()
+}
+
+// loadPlain loads a reactor with wasmtime-go.
+func (e *Engine) loadPlain(src enginehost.Source) (module, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	if e.plain == nil {
+		p, err := newPlain(e.options)
+		if err != nil {
+			return nil, err
+		}
+		e.plain = p
+	}
+	m := &plainModule{plain: e.plain}
+	var err error
+	if src.Artifact != "" {
+		m.module, err = wasmtime.NewModuleDeserializeFile(e.plain.engine, src.Artifact)
+	} else {
+		var wasm []byte
+		if wasm, err = os.ReadFile(src.Module); err == nil {
+			m.module, err = wasmtime.NewModule(e.plain.engine, wasm)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading with wasmtime-go: %w", worded(err))
+	}
+	if err := m.shape(); err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// A plainModule is a module of wasmtime-go.
+type plainModule struct {
+	*plain
+	module     *wasmtime.Module
+	initialize bool
+	wasi       bool
+}
+
+func (m *plainModule) close() { m.module.Close() }
+
+// shape checks that the module is a reactor.
+func (m *plainModule) shape() error {
+	var memory, request, answer bool
+	for _, x := range m.module.Exports() {
+		t := x.Type()
+		switch x.Name() {
+		case exchange.Memory:
+			memory = t.MemoryType() != nil
+		case exchange.Request:
+			request = is(t.FuncType(), wasmtime.KindI32, wasmtime.KindI32)
+		case exchange.Answer:
+			answer = is(t.FuncType(), wasmtime.KindI32, wasmtime.KindI64)
+		case exchange.Initialize:
+			f := t.FuncType()
+			m.initialize = f != nil && len(f.Params())+len(f.Results()) == 0
+		}
+	}
+	m.wasi = len(m.module.Imports()) > 0
+	return checkReactor(memory, request, answer)
+}
+
+// is tells whether f takes one param and returns one result.
+func is(f *wasmtime.FuncType, param, result wasmtime.ValKind) bool {
+	return f != nil && len(f.Params()) == 1 && f.Params()[0].Kind() == param &&
+		len(f.Results()) == 1 && f.Results()[0].Kind() == result
+}
+
+func (m *plainModule) open(_ context.Context, mark marker) (runtime.Instance, error) {
+	i := &plainInstance{store: wasmtime.NewStore(m.engine)}
+	if err := i.open(m, mark); err != nil {
+		i.store.Close()
+		return nil, err
+	}
+	mark(runtime.Ready, time.Now())
+	return i, nil
+}
+
+// worded turns an error of wasmtime-go into one of this package.
+func worded(err error) error {
+	var trap *wasmtime.Trap
+	var other *wasmtime.Error
+	switch {
+	case errors.As(err, &trap):
+		return failed(trap.Message(), true, -1)
+	case errors.As(err, &other):
+		status, exited := other.ExitStatus()
+		if !exited {
+			status = -1
+		}
+		return failed(other.Error(), false, int(status))
+	}
+	return err
+}

@@ -1,0 +1,149 @@
+// Package engine runs modules on wazero in this process.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"runtime/debug"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+)
+
+// Options choose how wazero executes. The zero value is the compiler with what
+// makes it fast.
+type Options struct {
+	// Interpreter executes without compiling to machine code.
+	Interpreter bool
+	// Interruptible makes a running call end when its context ends. It costs a
+	// check in every loop; without it only the death of the process ends an
+	// endless guest.
+	Interruptible bool
+	// MaxMemory bounds the memory of an instance, in bytes, rounded down to
+	// pages of 64 KiB. 0 is DefaultMaxMemory.
+	MaxMemory uint64
+}
+
+// DefaultMaxMemory is the memory that an instance may have, in bytes.
+const DefaultMaxMemory = 1 << 30
+
+const pageSize = 64 << 10
+
+// An Engine is wazero with options. It implements enginehost.Engine.
+type Engine struct{ opts Options }
+
+// New returns an engine.
+func New(opts Options) *Engine {
+	if opts.MaxMemory == 0 {
+		opts.MaxMemory = DefaultMaxMemory
+	}
+	return &Engine{opts: opts}
+}
+
+// Info tells the version of the module that is linked and the settings, which
+// are the same for Run and Image.
+func (e *Engine) Info(bool) (runtime.Info, error) {
+	how := fmt.Sprintf("compiler, %d compilation workers", goruntime.GOMAXPROCS(0))
+	if e.opts.Interpreter {
+		how = "interpreter"
+	}
+	return runtime.Info{
+		Version:  "wazero " + moduleVersion("github.com/tetratelabs/wazero"),
+		Settings: fmt.Sprintf("%s, memory reserved ahead, at most %d MiB an instance, interruptible=%t", how, e.opts.MaxMemory>>20, e.opts.Interruptible),
+	}, nil
+}
+
+func moduleVersion(path string) string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range b.Deps {
+			if d.Path == path {
+				return d.Version
+			}
+		}
+	}
+	return "of unknown version"
+}
+
+// runtime returns a wazero runtime with WASI and a context for it. cacheDir is
+// where compiled modules are kept, "" keeps none.
+func (e *Engine) runtime(ctx context.Context, cacheDir string) (context.Context, wazero.Runtime, error) {
+	config := wazero.NewRuntimeConfigCompiler()
+	if e.opts.Interpreter {
+		config = wazero.NewRuntimeConfigInterpreter()
+	}
+	config = config.WithMemoryLimitPages(uint32(min(e.opts.MaxMemory/pageSize, 1<<16))).WithCloseOnContextDone(e.opts.Interruptible)
+	if cacheDir != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(cacheDir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("opening the compilation cache: %w", err)
+		}
+		config = config.WithCompilationCache(cache)
+	}
+	ctx = experimental.WithCompilationWorkers(ctx, goruntime.GOMAXPROCS(0))
+	r := wazero.NewRuntimeWithConfig(ctx, config)
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("instantiating WASI: %w", err), r.Close(ctx))
+	}
+	return ctx, r, nil
+}
+
+// compile reads and compiles a module, or maps what the cache has of it.
+func compile(ctx context.Context, r wazero.Runtime, path string) (wazero.CompiledModule, error) {
+	wasm, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the module: %w", err)
+	}
+	m, err := r.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, fmt.Errorf("module %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Compile fills the directory artifact with what wazero's compilation cache
+// keeps of the module. The interpreter keeps nothing.
+func (e *Engine) Compile(ctx context.Context, module, artifact string) (err error) {
+	ctx, r, err := e.runtime(ctx, artifact)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close(ctx)) }()
+	_, err = compile(ctx, r, module)
+	return err
+}
+
+// Run runs a command with this process's standard files.
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) (err error) {
+	ctx, r, err := e.runtime(ctx, src.Artifact)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close(ctx)) }()
+	m, err := compile(ctx, r, src.Module)
+	if err != nil {
+		return err
+	}
+	loaded()
+	config := moduleConfig.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
+	_, err = r.InstantiateModule(withMemory(ctx), m, config.WithStartFunctions("_start"))
+	if exit := (*sys.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("running %s: %w", src.Module, err)
+	}
+	return nil
+}
+
+// moduleConfig gives a guest the host's clocks, so that it can tell time as a
+// native process can, and no files.
+var moduleConfig = wazero.NewModuleConfig().WithName("").WithArgs("guest").
+	WithSysWalltime().WithSysNanotime().WithSysNanosleep().WithStartFunctions()

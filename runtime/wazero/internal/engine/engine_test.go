@@ -1,0 +1,178 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
+	"github.com/seed-0132abb7/wasmbench/runtime/wazero/internal/engine"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+func unmarked(runtime.Phase, time.Time) {}
+
+// open returns the image of a module, closed with the test.
+func open(t testing.TB, opts engine.Options, src enginehost.Source) runtime.Image {
+	t.Helper()
+	img, err := engine.New(opts).Image(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := img.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return img
+}
+
+func start(t testing.TB, img runtime.Image) runtime.Instance {
+	t.Helper()
+	inst, err := img.Start(t.Context(), unmarked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := inst.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return inst
+}
+
+func TestGuestsOfTheCatalogue(t *testing.T) {
+	for _, opts := range []engine.Options{{}, {Interpreter: true}} {
+		for _, l := range workload.Languages() {
+			path, err := workload.Hello(l).Artifact(t.Context(), workload.Reactor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			artifact := filepath.Join(t.TempDir(), "artifact")
+			if err := engine.New(opts).Compile(t.Context(), path, artifact); err != nil {
+				t.Fatal(err)
+			}
+			testGuest(t, opts, enginehost.Source{Module: path, Artifact: artifact})
+			if l == workload.C { // compiling the Go guest once is long enough
+				testGuest(t, opts, enginehost.Source{Module: path})
+			}
+		}
+	}
+}
+
+// testGuest starts two instances of hello and calls each with requests that
+// outgrow its first buffer.
+func testGuest(t *testing.T, opts engine.Options, src enginehost.Source) {
+	img := open(t, opts, src)
+	for range 2 {
+		inst := start(t, img)
+		for _, n := range []int{1, 0, 200, 5000, 1 << 20, 10} {
+			name := strings.Repeat("x", n)
+			answer, err := inst.Call(t.Context(), []byte(name))
+			want := "Hello, " + name + "!"
+			if err != nil || !strings.HasPrefix(want, string(answer[:min(len(answer), 240)])) || n <= 200 && string(answer) != want {
+				t.Errorf("%+v %+v: a request of %d bytes: answer of %d, error %v", opts, src, n, len(answer), err)
+			}
+		}
+	}
+}
+
+func TestCallAllocatesNothing(t *testing.T) {
+	inst := start(t, open(t, engine.Options{}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(wasmtest.Echo))}))
+	request := []byte("request")
+	ctx := context.Background()
+	if n := testing.AllocsPerRun(1000, func() { inst.Call(ctx, request) }); n != 0 {
+		t.Errorf("a call allocates %v times", n)
+	}
+}
+
+func TestMemoryIsZeroForTheNextInstance(t *testing.T) {
+	// Adds one to the number at 0x8000 and answers with it.
+	count := []byte{
+		0x41, 0x80, 0x80, 0x02, 0x41, 0x80, 0x80, 0x02, 0x28, 0x02, 0x00, 0x41, 0x01, 0x6a, 0x36, 0x02, 0x00,
+		0x42, 0x04, 0x42, 0x80, 0x80, 0x02, 0x42, 0x20, 0x86, 0x84, // 4 | 0x8000<<32
+	}
+	img := open(t, engine.Options{}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(count))})
+	for range 3 {
+		inst, err := img.Start(t.Context(), unmarked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := inst.Call(t.Context(), nil)
+		if err != nil || string(answer) != "\x01\x00\x00\x00" {
+			t.Errorf("a new instance counts from %q, error %v", answer, err)
+		}
+		if err := inst.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestHostileGuests(t *testing.T) {
+	whole := wasmtest.Reactor(wasmtest.Echo)
+	tests := []struct {
+		name   string
+		module []byte
+		says   string
+	}{
+		{"truncated", whole[:len(whole)-3], "guest.wasm"},
+		{"not a reactor", wasmtest.Module(wasmtest.Func{Name: "_start", Type: wasmtest.Void}), "wasmbench_answer"},
+		{"trap", wasmtest.Reactor(wasmtest.Trap), "unreachable"},
+		{"answer outside memory", wasmtest.Reactor(wasmtest.Stray), "outside its memory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			img := open(t, engine.Options{}, enginehost.Source{Module: wasmtest.Write(t, tt.module)})
+			inst, err := img.Start(t.Context(), unmarked)
+			if err == nil {
+				_, err = inst.Call(t.Context(), []byte("request"))
+				if cerr := inst.Close(); cerr != nil {
+					t.Error(cerr)
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v does not say %q", err, tt.says)
+			}
+		})
+	}
+	img := open(t, engine.Options{}, enginehost.Source{Module: "no/such.wasm"})
+	if _, err := img.Start(t.Context(), unmarked); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing module gave %v", err)
+	}
+	inst := start(t, open(t, engine.Options{}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(wasmtest.Stray))}))
+	if _, err := inst.Call(t.Context(), nil); !errors.As(err, new(*exchange.OutOfBoundsError)) {
+		t.Errorf("an answer outside memory gave %v", err)
+	}
+}
+
+func TestInterruptibleCallEndsWithItsContext(t *testing.T) {
+	inst := start(t, open(t, engine.Options{Interruptible: true}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(wasmtest.Loop))}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := inst.Call(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want the context's", err)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	// Answers with the result of memory.grow by the request's size in pages,
+	// stored at address 0.
+	grow := []byte{0x41, 0x00, 0x20, 0x00, 0x40, 0x00, 0x36, 0x02, 0x00, 0x42, 0x04}
+	inst := start(t, open(t, engine.Options{MaxMemory: 4 << 16}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(grow))}))
+	for _, tt := range []struct {
+		pages int
+		want  string
+	}{{3, "\x01\x00\x00\x00"}, {1, "\xff\xff\xff\xff"}, {0, "\x04\x00\x00\x00"}} {
+		answer, err := inst.Call(t.Context(), make([]byte, tt.pages))
+		if err != nil || string(answer) != tt.want {
+			t.Errorf("growing by %d pages: %q, error %v; want %q", tt.pages, answer, err, tt.want)
+		}
+	}
+}

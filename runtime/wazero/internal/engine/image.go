@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+)
+
+// Image opens a reactor. Nothing of it is loaded before the first Start.
+func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
+	ctx, r, err := e.runtime(context.Background(), src.Artifact)
+	if err != nil {
+		return nil, err
+	}
+	return &image{src: src, ctx: ctx, runtime: r, interruptible: e.opts.Interruptible}, nil
+}
+
+// image is a reactor whose instances share one wazero runtime.
+type image struct {
+	src           enginehost.Source
+	ctx           context.Context // carries wazero's settings, not a deadline
+	runtime       wazero.Runtime
+	compiled      wazero.CompiledModule // nil until the first Start
+	interruptible bool
+}
+
+func (i *image) Bytes() int64 {
+	info, err := os.Stat(i.src.Module)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func (i *image) Close() error { return i.runtime.Close(i.ctx) }
+
+// Unload forgets the compiled module.
+func (i *image) Unload(context.Context) error {
+	if i.compiled == nil {
+		return nil
+	}
+	err := i.compiled.Close(i.ctx)
+	i.compiled = nil
+	return err
+}
+
+// Start marks Load where the module was not in memory yet, Create when it is
+// instantiated, Start after _initialize and Ready.
+func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if i.compiled == nil {
+		m, err := compile(i.ctx, i.runtime, i.src.Module)
+		if err != nil {
+			return nil, err
+		}
+		i.compiled = m
+		mark(runtime.Load, time.Now())
+	}
+	m, err := i.runtime.InstantiateModule(withMemory(i.ctx), i.compiled, moduleConfig)
+	if err != nil {
+		return nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
+	}
+	mark(runtime.Create, time.Now())
+	inst := &instance{interruptible: i.interruptible, module: m, memory: m.Memory(), request: m.ExportedFunction(exchange.Request), answer: m.ExportedFunction(exchange.Answer)}
+	if err := inst.begin(ctx, mark); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
+	}
+	return inst, nil
+}
+
+// firstBuffer is the room for requests that an instance asks for as it starts,
+// in bytes.
+const firstBuffer = 4096
+
+// begin initialises the instance and asks for its request buffer.
+func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) error {
+	if i.memory == nil || i.request == nil || i.answer == nil {
+		return fmt.Errorf("the module does not export %s, %s and %s: build it as a reactor with the exchange's functions", exchange.Memory, exchange.Request, exchange.Answer)
+	}
+	if initialize := i.module.ExportedFunction(exchange.Initialize); initialize != nil {
+		if _, err := initialize.Call(ctx); err != nil {
+			return err
+		}
+	}
+	mark(runtime.Start, time.Now())
+	if err := i.reserve(ctx, firstBuffer); err != nil {
+		return err
+	}
+	mark(runtime.Ready, time.Now())
+	return nil
+}
+
+// instance is a live module.
+type instance struct {
+	interruptible   bool
+	module          api.Module
+	memory          api.Memory
+	request, answer api.Function
+	buffer          uint32    // address of the request buffer
+	capacity        uint32    // bytes at buffer
+	stack           [1]uint64 // argument and result of a call
+	out             []byte    // the last answer
+}
+
+// reserve makes room for a request of size bytes.
+func (i *instance) reserve(ctx context.Context, size uint32) error {
+	i.stack[0] = uint64(size)
+	if err := i.request.CallWithStack(ctx, i.stack[:]); err != nil {
+		return err
+	}
+	ptr := uint32(i.stack[0])
+	if _, ok := i.memory.Read(ptr, size); !ok || ptr == 0 {
+		return &exchange.OutOfBoundsError{What: "request buffer", Ptr: ptr, Size: size, Memory: uint64(i.memory.Size())}
+	}
+	i.buffer, i.capacity = ptr, size
+	return nil
+}
+
+// Call makes one exchange.
+func (i *instance) Call(ctx context.Context, request []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if !i.interruptible {
+		ctx = context.Background() // wazero would look into every layer of ctx, and heed none
+	}
+	size := uint32(len(request))
+	if size > i.capacity {
+		if err := i.reserve(ctx, size); err != nil {
+			return nil, called(ctx, err)
+		}
+	}
+	i.memory.Write(i.buffer, request)
+	i.stack[0] = uint64(size)
+	if err := i.answer.CallWithStack(ctx, i.stack[:]); err != nil {
+		return nil, called(ctx, err)
+	}
+	ptr, n := exchange.Unpack(i.stack[0])
+	view, ok := i.memory.Read(ptr, n)
+	if !ok || n > exchange.MaxAnswer {
+		return nil, &exchange.OutOfBoundsError{What: "answer", Ptr: ptr, Size: n, Memory: uint64(i.memory.Size())}
+	}
+	i.out = append(i.out[:0], view...)
+	return i.out, nil
+}
+
+// called words the error of a call; where the context ended it, that is the
+// cause.
+func called(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("calling the guest: %w (%v)", cause, err)
+	}
+	return fmt.Errorf("calling the guest: %w", err)
+}
+
+// Scope names this process.
+func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
+
+// Close frees the instance. It may be called again.
+func (i *instance) Close() error { return i.module.Close(context.Background()) }
