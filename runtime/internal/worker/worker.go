@@ -42,6 +42,9 @@ func New(in, out *os.File) *Conn { return &Conn{in: in, out: out, buf: make([]by
 
 // Ready waits until the worker says that it is ready.
 func (c *Conn) Ready(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	defer c.watch(ctx)()
 	n, err := io.ReadFull(c.out, c.buf[:len(Magic)])
 	if got := string(c.buf[:n]); got != Magic[:n] {
@@ -55,6 +58,9 @@ func (c *Conn) Ready(ctx context.Context) error {
 
 // Call exchanges one request for an answer, valid until the next Call.
 func (c *Conn) Call(ctx context.Context, request []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if len(request) > MaxFrame {
 		return nil, fmt.Errorf("the request has %d bytes, more than the %d of a frame", len(request), MaxFrame)
 	}

@@ -1,0 +1,203 @@
+package containerd_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/containerd"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
+	"github.com/seed-0132abb7/wasmbench/runtime/runc"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// holdVar makes the test binary hold containers until it is killed, in the
+// daemon at the address that is its value, or in a private one if that is
+// "private"; if it is "churn" it starts and closes them without end.
+const holdVar = "WASMBENCH_TEST_HOLD"
+
+func TestMain(m *testing.M) {
+	if address, ok := os.LookupEnv(holdVar); ok {
+		if err := hold(address); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// hold starts an instance on both runtimes, writes their scopes and waits.
+func hold(address string) error {
+	dir, err := os.MkdirTemp("", "hold")
+	if err != nil {
+		return err
+	}
+	churning := address == "churn"
+	if churning || address == "private" {
+		address = ""
+	}
+	var scopes []runtime.Scope
+	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), containerd.New(containerd.Options{Address: address})} {
+		img, err := r.Prepare(context.Background(), rundirtest.Echo{Mode: "stubborn", Dir: dir})
+		if err != nil {
+			return err
+		}
+		inst, err := img.Start(context.Background(), ignore)
+		if err != nil {
+			return err
+		}
+		scopes = append(scopes, inst.Scope())
+		if churning {
+			go churn(img)
+		}
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(scopes); err != nil {
+		return err
+	}
+	select {}
+}
+
+func churn(img runtime.Image) {
+	for {
+		inst, err := img.Start(context.Background(), ignore)
+		if err == nil {
+			err = inst.Close()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
+// holdAndKill runs hold in another process and kills that after a while.
+func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time.Duration) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), holdVar+"="+address)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var scopes []runtime.Scope
+	err = json.NewDecoder(out).Decode(&scopes)
+	time.Sleep(after)
+	cmd.Process.Kill()
+	cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scopes {
+		host.Add(s)
+	}
+	if len(host.Leftovers(t)) == 0 {
+		t.Fatal("the killed process left nothing to sweep")
+	}
+}
+
+func require(t testing.TB) {
+	t.Helper()
+	r := containerd.New(containerd.Options{})
+	_, err := r.Probe(t.Context())
+	rundirtest.Require(t, r.Name(), err)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSweepAfterKill(t *testing.T) {
+	host := rundirtest.Watch(t)
+	require(t)
+	holdAndKill(t, host, "private", 0)
+	begin := time.Now()
+	if err := rundir.Sweep(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("swept in %v", time.Since(begin))
+	for _, left := range host.Leftovers(t) {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
+// Wherever in the making or the ending of containers a run is killed, the next
+// one finds what it left.
+func TestSweepAfterKillAtAnyTime(t *testing.T) {
+	host := rundirtest.Watch(t)
+	require(t)
+	for range 6 {
+		after := rand.N(300 * time.Millisecond)
+		holdAndKill(t, host, "churn", after)
+		if err := rundir.Sweep(t.Context(), nil); err != nil {
+			t.Errorf("killed after %v: %v", after, err)
+		}
+		for _, left := range host.Leftovers(t) {
+			t.Errorf("killed after %v: left behind: %s", after, left)
+		}
+	}
+}
+
+func TestAnotherDaemonIsLeftClean(t *testing.T) {
+	_, host := prepare(t, "")
+	sockets, err := filepath.Glob(filepath.Join(host.Tmp, "wasmbench-*", "*", "containerd.sock"))
+	if err != nil || len(sockets) != 1 {
+		t.Fatalf("sockets %v, %v", sockets, err)
+	}
+	holdAndKill(t, host, sockets[0], 0)
+	for range 2 {
+		other := containerd.New(containerd.Options{Address: sockets[0]})
+		info, err := other.Probe(t.Context())
+		if err != nil || !strings.Contains(info.Settings, sockets[0]) {
+			t.Errorf("Probe = %+v, %v", info, err)
+		}
+		w := rundirtest.Echo{Dir: t.TempDir()}
+		img, err := other.Prepare(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.Add(inst.Scope())
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	tasks, err := filepath.Glob(filepath.Join(filepath.Dir(sockets[0]), rundir.StateName, "io.containerd.runtime.v2.task", "*", "*"))
+	if err != nil || len(tasks) > 0 {
+		t.Errorf("tasks left in the daemon: %v, %v", tasks, err)
+	}
+}
+
+func TestDeadSocket(t *testing.T) {
+	require(t)
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	begin := time.Now()
+	_, err = containerd.New(containerd.Options{Address: socket}).Probe(t.Context())
+	u, ok := err.(*workload.Unavailable)
+	if !ok || !strings.Contains(u.Error(), socket) || u.Fix == "" || u.Err == nil {
+		t.Errorf("error %v, want an *Unavailable with the socket, the cause and the remedy", err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("it took %v to say so", took)
+	}
+}

@@ -1,0 +1,22 @@
+package containerd
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// parent returns the number of a process's parent.
+func parent(pid int) (int, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name, in parentheses, may contain anything.
+	fields := strings.Fields(string(stat)[strings.LastIndexByte(string(stat), ')')+1:])
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	return strconv.Atoi(fields[1])
+}

@@ -1,0 +1,249 @@
+package rundir
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// short sets TMPDIR to a directory of the test's own with a short path.
+func short(t *testing.T) string {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "wbt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	t.Setenv("TMPDIR", tmp)
+	return tmp
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounts and cgroups are made by root only: run as root")
+	}
+}
+
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("%s is not empty: %v, %v", dir, entries, err)
+	}
+}
+
+// sleeper starts a process that waits to be killed.
+func sleeper(t *testing.T, env ...string) (*exec.Cmd, <-chan error) {
+	t.Helper()
+	cmd := exec.Command("sleep", "3600")
+	cmd.Env = append(os.Environ(), env...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd, ended
+}
+
+func TestMakeAndClose(t *testing.T) {
+	tmp := short(t)
+	d, err := Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(d.Path()); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("Stat = %v, %v", info, err)
+	}
+	if err := Sweep(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(d.Path()); err != nil {
+		t.Errorf("the directory of a live run was swept: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	empty(t, tmp)
+}
+
+func TestManyRunsAtOnce(t *testing.T) {
+	tmp := short(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 5 {
+				d, err := Make()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := errors.Join(Sweep(t.Context(), nil), d.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	empty(t, tmp)
+}
+
+func TestSweepClearsWhatADeadRunMade(t *testing.T) {
+	needRoot(t)
+	tmp := short(t)
+	d, err := Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, markedEnd := sleeper(t, d.Env())
+	grouped, groupedEnd := sleeper(t)
+	bystander, bystanderEnd := sleeper(t, "ABOUT="+d.Env())
+	roots, err := hierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range roots {
+		cgroup := filepath.Join(root, d.Cgroup("c1"), "deeper")
+		if err := os.MkdirAll(cgroup, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(root) == "freezer" {
+			for file, value := range map[string]string{"cgroup.procs": strconv.Itoa(grouped.Process.Pid), "freezer.state": "FROZEN"} {
+				if err := os.WriteFile(filepath.Join(cgroup, file), []byte(value), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	mountpoint := d.Path("m")
+	if err := errors.Join(os.Mkdir(mountpoint, 0o700), unix.Mount("tmpfs", mountpoint, "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(mountpoint+"/m", 0o700), unix.Mount("tmpfs", mountpoint+"/m", "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	d.lock.Close()
+	if err := Sweep(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	<-markedEnd
+	if !strings.Contains(strings.Join(roots, " "), "freezer") {
+		grouped.Process.Kill()
+	}
+	<-groupedEnd
+	select {
+	case err := <-bystanderEnd:
+		t.Errorf("process %d, which only mentions the run, has ended: %v", bystander.Process.Pid, err)
+	default:
+	}
+	for _, root := range roots {
+		if _, err := os.Stat(filepath.Join(root, cgroupOf(d.id))); err == nil {
+			t.Errorf("cgroup %s is left in %s", cgroupOf(d.id), root)
+		}
+	}
+	empty(t, tmp)
+}
+
+func TestSweepLeavesForeignObjectsToWhoKnowsTheDaemon(t *testing.T) {
+	tmp := short(t)
+	d, err := Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.UseDaemon("/the/socket"); err != nil {
+		t.Fatal(err)
+	}
+	d.lock.Close()
+	later := func(context.Context, string, string) error { return ErrLater }
+	for _, foreign := range []func(context.Context, string, string) error{nil, later} {
+		if err := Sweep(t.Context(), foreign); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(d.Path()); err != nil {
+			t.Fatalf("the run is gone: %v", err)
+		}
+	}
+	failed := errors.New("failed")
+	if err := Sweep(t.Context(), func(context.Context, string, string) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("error %v, want %v", err, failed)
+	}
+	var got []string
+	err = Sweep(t.Context(), func(_ context.Context, address, id string) error {
+		got = append(got, address, id)
+		return nil
+	})
+	if err != nil || len(got) != 2 || got[0] != "/the/socket" || got[1] != d.ID() {
+		t.Errorf("Sweep = %v, having been told of %v", err, got)
+	}
+	empty(t, tmp)
+}
+
+func TestParentThatIsNotPrivate(t *testing.T) {
+	tmp := short(t)
+	parent := filepath.Join(tmp, "wasmbench-"+strconv.Itoa(os.Geteuid()))
+	if err := errors.Join(os.Mkdir(parent, 0o700), os.Chmod(parent, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(); err == nil {
+		t.Error("a directory that others can write was taken")
+	}
+	if err := errors.Join(os.Remove(parent), os.Symlink(t.TempDir(), parent)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(); err == nil {
+		t.Error("a symbolic link was taken")
+	}
+}
+
+func TestPathThatMountOptionsCannotHave(t *testing.T) {
+	for _, name := range []string{"a,b", "a:b", strings.Repeat("long", 20)} {
+		tmp := filepath.Join(short(t), name)
+		if err := os.Mkdir(tmp, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TMPDIR", tmp)
+		if _, err := Make(); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
+			t.Errorf("TMPDIR=%s: error %v, want one that names TMPDIR", tmp, err)
+		}
+	}
+}
+
+func TestRemoveCgroupKeepsToItsOwn(t *testing.T) {
+	for _, path := range []string{"/", "", "/user.slice", "/wasmbench/../user.slice", "/wasmbench/"} {
+		if err := RemoveCgroup(t.Context(), path); err == nil {
+			t.Errorf("RemoveCgroup(%q) was done", path)
+		}
+	}
+}
+
+func TestWaitHasALimit(t *testing.T) {
+	cmd, ended := sleeper(t)
+	p, err := Open(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if over, err := p.Wait(time.Millisecond); over || err != nil {
+		t.Errorf("Wait = %v, %v for a process that lives", over, err)
+	}
+	if err := p.End(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	if err := p.Kill(); err != nil {
+		t.Errorf("Kill of an ended process: %v", err)
+	}
+	if _, err := Open(cmd.Process.Pid); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("Open of an ended process: %v, want ESRCH", err)
+	}
+}

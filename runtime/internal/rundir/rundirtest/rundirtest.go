@@ -1,0 +1,201 @@
+// Package rundirtest has what the tests of the container runtimes share:
+// guests that behave in one way each, and a look at what a run left on the host.
+package rundirtest
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+//go:embed testdata/guest.go.txt
+var source []byte
+
+// Require skips a test of the runtime called name where unavailable says why
+// it cannot run, unless WASMBENCH_REQUIRE, a comma separated list, has name.
+func Require(t testing.TB, name string, unavailable error) {
+	t.Helper()
+	var u *workload.Unavailable
+	switch {
+	case unavailable == nil:
+	case !errors.As(unavailable, &u):
+		t.Fatal(unavailable)
+	default:
+		for required := range strings.SplitSeq(os.Getenv("WASMBENCH_REQUIRE"), ",") {
+			if required == name {
+				t.Fatal(unavailable)
+			}
+		}
+		t.Skip(unavailable)
+	}
+}
+
+// Echo is a workload whose guest answers "hello " and the request. Mode, if not
+// "", makes it misbehave: "exits", "other", "silent", "stubborn", "dies" on a
+// request, or "missing" from its image.
+type Echo struct {
+	Mode string
+	Dir  string // for the root file system
+}
+
+// Name returns "echo".
+func (e Echo) Name() string { return "echo" }
+
+// Request returns "you".
+func (e Echo) Request() []byte { return []byte("you") }
+
+// Check wants "hello you".
+func (e Echo) Check(answer []byte) error {
+	if want := []byte("hello you"); !bytes.Equal(answer, want) {
+		return &workload.WrongAnswer{Workload: "echo", Got: bytes.Clone(answer), Want: want}
+	}
+	return nil
+}
+
+// Artifact compiles the guest.
+func (e Echo) Artifact(ctx context.Context, f workload.Form) (string, error) {
+	if f != workload.RootFS {
+		return "", fmt.Errorf("no form %s", f)
+	}
+	root := filepath.Join(e.Dir, "rootfs"+e.Mode)
+	if _, err := os.Stat(root); err == nil {
+		return root, nil
+	}
+	for _, d := range []string{"dev", "proc", "sys", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return "", err
+		}
+	}
+	if e.Mode == "missing" {
+		return root, nil
+	}
+	src := filepath.Join(e.Dir, "main.go")
+	if err := os.WriteFile(src, source, 0o600); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w -X main.mode="+e.Mode, "-o", filepath.Join(root, "guest"), src)
+	cmd.Dir = e.Dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return root, nil
+}
+
+// Host watches one temporary directory of its own and what runs made on the
+// host from there.
+type Host struct {
+	Tmp     string
+	pids    []int
+	cgroups []string
+}
+
+// Watch sets TMPDIR to a directory of the test's own, in which the runs that it
+// makes will be.
+func Watch(t testing.TB) *Host {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "wbt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	t.Setenv("TMPDIR", tmp)
+	return &Host{Tmp: tmp}
+}
+
+// Add remembers what an instance consists of.
+func (h *Host) Add(s runtime.Scope) {
+	h.pids = append(h.pids, s.Own...)
+	if s.Cgroup != "" {
+		h.cgroups = append(h.cgroups, s.Cgroup)
+	}
+}
+
+// Leftovers lists what there still is of the runs and instances.
+func (h *Host) Leftovers(t testing.TB) []string {
+	t.Helper()
+	var left []string
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		if strings.HasPrefix(m.Mountpoint, h.Tmp) {
+			left = append(left, "mount "+m.Mountpoint)
+		}
+		if m.FSType != "cgroup" && m.FSType != "cgroup2" {
+			continue
+		}
+		for _, c := range h.cgroups {
+			for _, path := range []string{c, filepath.Dir(c)} {
+				if _, err := os.Stat(m.Mountpoint + path); err == nil {
+					left = append(left, "cgroup "+m.Mountpoint+path)
+				}
+			}
+		}
+	}
+	left = append(left, h.processes(t)...)
+	left = append(left, deadSockets(t)...)
+	runs, err := filepath.Glob(filepath.Join(h.Tmp, "wasmbench-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(left, runs...)
+}
+
+// deadSockets lists the sockets of shims that nobody listens at.
+func deadSockets(t testing.TB) (left []string) {
+	t.Helper()
+	sockets, err := filepath.Glob("/run/containerd/s/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range sockets {
+		conn, err := net.Dial("unix", path)
+		if errors.Is(err, unix.ECONNREFUSED) {
+			left = append(left, "socket "+path)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+	return left
+}
+
+// processes lists those that live and were instances, or that have a path
+// below the temporary directory in their environment's mark.
+func (h *Host) processes(t testing.TB) (left []string) {
+	t.Helper()
+	for _, pid := range h.pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+			left = append(left, fmt.Sprintf("process %s", stat))
+		}
+	}
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range environs {
+		b, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(b, []byte("WASMBENCH_RUN="+h.Tmp)) {
+			cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			left = append(left, fmt.Sprintf("%s %q", path, cmdline))
+		}
+	}
+	return left
+}

@@ -1,0 +1,89 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// StateName is what the state directory of a containerd that belongs to a run
+// is called in the run's directory.
+const StateName = "state"
+
+// containerdDirs are made by containerd's shims outside the run's directory;
+// their sockets are in the first.
+var containerdDirs = []string{"/run/containerd/s", "/run/containerd"}
+
+// bootstrapped lists the shim sockets that the bundles of the run's containerd
+// name.
+func bootstrapped(dir string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, StateName, "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
+	if err != nil {
+		return nil, err
+	}
+	var sockets []string
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var bootstrap struct {
+			Address string `json:"address"`
+		}
+		if json.Unmarshal(b, &bootstrap) == nil { // else half written when the daemon died
+			sockets = append(sockets, strings.TrimPrefix(bootstrap.Address, "unix://"))
+		}
+	}
+	return sockets, nil
+}
+
+// listening lists the shim sockets that any of the processes holds: a shim has
+// its socket before its bundle names it.
+func listening(pids []int) ([]string, error) {
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]string{} // by what a descriptor links to
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) == 8 && filepath.Dir(f[7]) == containerdDirs[0] {
+			paths["socket:["+f[6]+"]"] = f[7]
+		}
+	}
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	var sockets []string
+	for _, pid := range pids {
+		dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+		fds, err := os.ReadDir(dir)
+		if err != nil {
+			continue // it has just ended
+		}
+		for _, fd := range fds {
+			if link, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && paths[link] != "" {
+				sockets = append(sockets, paths[link])
+			}
+		}
+	}
+	return sockets, nil
+}
+
+// removeSockets removes those of the paths that are in the directory of shim
+// sockets.
+func removeSockets(paths []string) error {
+	var errs []error
+	for _, path := range paths {
+		if filepath.Dir(path) != containerdDirs[0] {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,108 @@
+package rundir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// ErrLater is what a function given to Sweep returns to leave a run for another
+// Sweep.
+var ErrLater = errors.New("left for a later sweep")
+
+// Sweep clears what runs left whose owners are dead. Objects that such a run
+// had in a daemon of the host are cleared by foreign, which is given the
+// daemon's address and the run's ID and may return ErrLater; if foreign is nil
+// those runs are left.
+func Sweep(ctx context.Context, foreign func(ctx context.Context, address, id string) error) error {
+	dead, err := deadRuns()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range dead {
+		errs = append(errs, d.sweep(ctx, foreign))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dir) sweep(ctx context.Context, foreign func(ctx context.Context, address, id string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, clearTime)
+	defer cancel()
+	address, err := os.ReadFile(d.Path(daemonFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return errors.Join(err, d.lock.Close())
+	case foreign == nil:
+		return d.lock.Close()
+	default:
+		if err := foreign(ctx, string(address), d.id); err == ErrLater {
+			return d.lock.Close()
+		} else if err != nil {
+			return errors.Join(fmt.Errorf("clearing run %s: %w", d.Path(), err), d.lock.Close())
+		}
+	}
+	return d.clear(ctx)
+}
+
+// deadRuns returns the runs of dead owners, whose locks it takes.
+func deadRuns() ([]*Dir, error) {
+	parent, err := parentDir()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockParent(parent)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	ids, err := runs(parent)
+	if err != nil {
+		return nil, err
+	}
+	var dead []*Dir
+	for _, id := range ids {
+		d := &Dir{parent: parent, id: id}
+		if d.lock, err = tryLock(d.lockPath()); err == nil {
+			dead = append(dead, d)
+		} else if err != errLive {
+			return dead, err
+		}
+	}
+	if len(ids) == 0 {
+		return nil, removeShared(parent)
+	}
+	return dead, nil
+}
+
+// unmountBelow unmounts everything mounted below dir, the latest mount first.
+func unmountBelow(dir string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := len(mounts) - 1; i >= 0; i-- {
+		errs = append(errs, Unmount(mounts[i].Mountpoint))
+	}
+	return errors.Join(errs...)
+}
+
+// Unmount takes a mount away, at once where nothing uses it and else as soon as
+// nothing does. That nothing is mounted there is no error.
+func Unmount(target string) error {
+	err := unix.Unmount(target, unix.UMOUNT_NOFOLLOW)
+	if err == unix.EBUSY {
+		err = unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
+	}
+	if err != nil && err != unix.EINVAL && err != unix.ENOENT {
+		return &fs.PathError{Op: "unmount", Path: target, Err: err}
+	}
+	return nil
+}
