@@ -110,8 +110,10 @@ func TestPhasesAndUnload(t *testing.T) {
 			}
 			live = i
 		}
-		if img.Close() != nil || img.Close() != nil {
-			t.Error("Close is not idempotent")
+		for range 2 {
+			if err := img.Close(); err != nil {
+				t.Errorf("Close is not idempotent: %v", err)
+			}
 		}
 		if _, err := live.Call(t.Context(), []byte("x")); err != nil {
 			t.Errorf("an instance ended with its image: %v", err)

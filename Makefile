@@ -1,0 +1,35 @@
+# make test   set up and pass the tests
+# make bench  set up, run every benchmark COUNT times, each in a process of its
+#             own, and draw the table; OUT keeps the results, ARGS are flags of
+#             the suite, as in: make bench COUNT=10 ARGS='-guests=c'
+
+COUNT ?= 1
+OUT ?= bench.txt
+BENCH ?= .
+BENCHTIME ?= 1s
+ARGS ?=
+
+COLUMNS = native wazero wazero-jit wazero-interp wazero-embedded wasmtime wasmtime-jit wasmtime-embedded runc containerd
+
+.PHONY: test bench table deps
+
+test: deps
+	test -z "$$(gofmt -l .)"
+	go vet ./...
+	go tool staticcheck ./...
+	go test -race ./...
+
+bench: deps
+	@if [ -e $(OUT) ]; then mv $(OUT) $(OUT).old; fi
+	@for i in $$(seq $(COUNT)); do \
+		echo "# process $$i of $(COUNT)"; \
+		go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0 . $(ARGS) >$(OUT).part || { cat $(OUT).part; exit 1; }; \
+		cat $(OUT).part; cat $(OUT).part >>$(OUT); rm $(OUT).part; \
+	done
+	@$(MAKE) --no-print-directory table
+
+table:
+	@go tool benchstat -col '/runtime@($(COLUMNS))' -row '.name,/workload,/guest,/cache' -filter '.unit:(ns/op OR cpu-%)' $(OUT)
+
+deps:
+	@scripts/deps.sh

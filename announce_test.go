@@ -1,0 +1,94 @@
+package wasmbench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	goruntime "runtime"
+	"slices"
+
+	"github.com/prometheus/procfs"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// units are those that the suite reports, with the direction in which each is
+// better. The order is that of a benchmark's line.
+var units = []struct{ unit, better string }{
+	{"ns/op", "lower"},
+	{"p50-ns", "lower"}, {"p90-ns", "lower"}, {"p99-ns", "lower"}, {"p99.9-ns", "lower"}, {"max-ns", "lower"},
+	{"load-ns", "lower"}, {"create-ns", "lower"}, {"start-ns", "lower"}, {"ready-ns", "lower"}, {"served-ns", "lower"}, {"stop-ns", "lower"},
+	{"cpu-%", "higher"},
+}
+
+// announce writes what a reader of the results must know before the first of
+// them: units, the host as configuration, and in comments every runtime with
+// its version and settings or why it is absent.
+func announce(ctx context.Context, w io.Writer) {
+	for _, u := range units {
+		fmt.Fprintf(w, "Unit %s better=%s\n", u.unit, u.better)
+	}
+	for _, f := range hostFacts() {
+		fmt.Fprintf(w, "%s: %s\n", f.key, f.value)
+	}
+	fmt.Fprintf(w, "# order: native first, the others shuffled with -seed=%d\n", *flagSeed)
+	fmt.Fprintf(w, "# before each figure of starts: -warmups=%d; a figure takes no more samples after -budget=%v\n", *flagWarmups, *flagBudget)
+	if d, err := measure.Floor(ctx, 10_000); err != nil {
+		fmt.Fprintf(w, "# harness floor: not measured: %s\n", oneLine(err.Error()))
+	} else {
+		p50, _ := d.Percentile(50)
+		p99, _ := d.Percentile(99)
+		fmt.Fprintf(w, "# harness floor: a start that does nothing takes p50 %d ns, p99 %d ns\n", p50.Nanoseconds(), p99.Nanoseconds())
+	}
+	compilers(ctx, w)
+	if err := measure.PageCacheDroppable(); err != nil {
+		fmt.Fprintf(w, "# absent %s\n", oneLine(err.Error()))
+	}
+	for _, c := range suite.candidates {
+		progress("looking for %s", c.Name())
+		if c.info, c.err = c.Probe(ctx); c.err != nil {
+			fmt.Fprintf(w, "# absent runtime %s: %s\n", c.Name(), oneLine(c.err.Error()))
+			continue
+		}
+		fmt.Fprintf(w, "# runtime %s: %s; %s\n", c.Name(), oneLine(c.info.Version), oneLine(c.info.Settings))
+	}
+}
+
+// compilers tells what builds the guests.
+func compilers(ctx context.Context, w io.Writer) {
+	for _, l := range guestLanguages() {
+		compiler := workload.CompilerGo
+		if l == workload.C {
+			compiler = workload.CompilerC
+		}
+		if _, version, err := compiler(ctx); err != nil {
+			fmt.Fprintf(w, "# absent guest %s, native: %s\n", l, oneLine(err.Error()))
+		} else {
+			fmt.Fprintf(w, "# guest %s: native by %s\n", l, version)
+		}
+	}
+}
+
+type hostFact struct{ key, value string }
+
+// hostFacts describes the machine beyond what testing prints itself. The values
+// are coarse: a fact that differs between two runs splits their tables.
+func hostFacts() (facts []hostFact) {
+	add := func(key, format string, args ...any) {
+		facts = append(facts, hostFact{key, fmt.Sprintf(format, args...)})
+	}
+	add("cores", "%d", goruntime.NumCPU())
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return facts
+	}
+	if release, err := fs.SysctlStrings("kernel.osrelease"); err == nil && len(release) > 0 {
+		add("kernel", "%s", release[0])
+	}
+	if m, err := fs.Meminfo(); err == nil && m.MemTotalBytes != nil {
+		add("memory", "%.0fGiB", math.Ceil(float64(*m.MemTotalBytes)/(1<<30)))
+	}
+	return slices.Clip(facts)
+}

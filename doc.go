@@ -1,0 +1,23 @@
+// Package wasmbench settles with measured figures when to run code as
+// WebAssembly and when in a container. It has no code of its own: its tests are
+// the benchmark suite, one Benchmark for each table of the article that the
+// project measures, and its packages are the library.
+//
+//	workload      what is run: a request, an answer that is checked, guests in C and Go
+//	runtime       what runs it: Runtime, Image, Instance; one package below it for each system
+//	measure       how it is measured: starts, calls, distributions, meters
+//
+// Imports run one way: workload, runtime, measure, the suite.
+//
+// The tables, where they come from and how benchstat draws them out of the
+// output of
+//
+//	go test -run '^$' -bench . -timeout 0 . > out.txt
+//
+//	article                   benchmark            go tool benchstat
+//	cold start                BenchmarkColdStart   -col /runtime -row '/workload,/guest,/cache' -filter .name:ColdStart out.txt
+//	warm start                BenchmarkWarmStart   -col /runtime -row '/workload,/guest' -filter .name:WarmStart out.txt
+//	Fibonacci n=40            BenchmarkFibonacci   -col /runtime -row '/guest,/n' -filter .name:Fibonacci out.txt
+//
+// The other tables of the article are not measured yet.
+package wasmbench

@@ -1,0 +1,149 @@
+package wasmbench
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// rerun runs this test binary as the suite, with the flags given.
+func rerun(t *testing.T, flags ...string) (stdout, stderr []byte, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, append([]string{"-test.run=^$"}, flags...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.Bytes(), errs.Bytes(), err
+}
+
+// What the suite prints is read back as benchstat reads it: every line counts,
+// the keys and units are those of the contract, nothing else is configuration.
+func TestLines(t *testing.T) {
+	out, errs, err := rerun(t, "-test.bench=.", "-test.benchtime=6x", "-runtimes=native,wazero-embedded", "-guests=c", "-fibonacci.n=20")
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, errs)
+	}
+	// go test puts standard error among the results.
+	reader := benchfmt.NewReader(bytes.NewReader(append(errs, out...)), "out.txt")
+	seen := map[string]bool{}
+	named := map[string]bool{}
+	for reader.Scan() {
+		switch rec := reader.Result().(type) {
+		case *benchfmt.SyntaxError:
+			t.Errorf("%v", rec)
+		case *benchfmt.UnitMetadata:
+			named[rec.OrigUnit] = true
+		case *benchfmt.Result:
+			checkLine(t, rec.Clone(), named)
+			seen[string(rec.Name.Full())] = true
+		}
+	}
+	if err := reader.Err(); err != nil {
+		t.Fatal(err)
+	}
+	caches := []string{"/cache=warm"}
+	if os.Geteuid() == 0 {
+		caches = append(caches, "/cache=cold")
+	}
+	var want []string
+	for _, r := range []string{"native", "wazero-embedded"} {
+		for _, c := range caches {
+			want = append(want, "ColdStart/workload=hello/guest=c/runtime="+r+c)
+		}
+		want = append(want, "WarmStart/workload=hello/guest=c/runtime="+r, "Fibonacci/workload=fibonacci/guest=c/runtime="+r+"/n=20")
+	}
+	for _, name := range want {
+		if !slices.ContainsFunc(keys(seen), func(s string) bool { return s == name || strings.HasPrefix(s, name+"-") }) {
+			t.Errorf("no line %s; there are %v", name, keys(seen))
+		}
+	}
+	if len(seen) != len(want) {
+		t.Errorf("%d benchmarks, want %d: %v", len(seen), len(want), keys(seen))
+	}
+}
+
+func keys(m map[string]bool) (ks []string) {
+	for k := range m {
+		ks = append(ks, k)
+	}
+	slices.Sort(ks)
+	return ks
+}
+
+func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
+	for _, c := range r.Config {
+		if !slices.Contains([]string{"goos", "goarch", "pkg", "cpu", "cores", "kernel", "memory", ".file"}, c.Key) {
+			t.Errorf("%s: configuration %s would split tables", r.Name, c.Key)
+		}
+	}
+	have := map[string]float64{}
+	for _, v := range r.Values {
+		unit := v.Unit
+		if v.OrigUnit != "" {
+			unit = v.OrigUnit
+		}
+		have[unit] = v.Value
+		if !named[unit] {
+			t.Errorf("%s: unit %s has no Unit line before it", r.Name, unit)
+		}
+		if v.Value <= 0 {
+			t.Errorf("%s: %s is %v", r.Name, unit, v.Value)
+		}
+	}
+	must := []string{"ns/op", "p50-ns", "max-ns"}
+	if strings.Contains(string(r.Name), "Start") {
+		must = append(must, "ready-ns", "served-ns", "stop-ns")
+	}
+	for _, unit := range must {
+		if _, ok := have[unit]; !ok {
+			t.Errorf("%s has no %s", r.Name, unit)
+		}
+	}
+	for _, unit := range []string{"p90-ns", "p99-ns", "p99.9-ns"} {
+		if _, ok := have[unit]; ok {
+			t.Errorf("%s: 6 samples carry no %s", r.Name, unit)
+		}
+	}
+	if r.Iters != 6 {
+		t.Errorf("%s: %d samples, want 6", r.Name, r.Iters)
+	}
+}
+
+// A wrong command line ends before anything is measured and names what there is.
+func TestBadFlags(t *testing.T) {
+	tests := []struct{ flag, says string }{
+		{"-runtimes=wasmtme", "native, wazero"},
+		{"-guests=cobol", "[c go]"},
+		{"-wasmtime.api=fast", "pooled or go"},
+		{"-warmups=-1", "-warmups"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.flag, func(t *testing.T) {
+			out, errs, err := rerun(t, "-test.bench=.", tt.flag)
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+				t.Errorf("error %v, want exit status 2", err)
+			}
+			if !strings.Contains(string(errs), tt.says) || bytes.Contains(out, []byte("Benchmark")) {
+				t.Errorf("it says %q and prints %q", errs, out)
+			}
+		})
+	}
+}
+
+func TestFibonacciOutOfRangeFails(t *testing.T) {
+	out, _, err := rerun(t, "-test.bench=Fibonacci", "-runtimes=native", "-fibonacci.n=94")
+	if err == nil || !bytes.Contains(out, []byte("between 0 and 93")) {
+		t.Errorf("error %v, output %s", err, out)
+	}
+}

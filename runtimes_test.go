@@ -1,0 +1,121 @@
+package wasmbench
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// Every cell of the tables: each guest of each workload on each runtime answers
+// rightly, again after a second start. A runtime that the environment requires
+// must be there.
+func TestEveryGuestOnEveryRuntime(t *testing.T) {
+	for _, r := range all() {
+		t.Run(r.Name(), func(t *testing.T) {
+			if c, ok := r.(io.Closer); ok {
+				defer func() {
+					if err := c.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			info, err := r.Probe(t.Context())
+			if err != nil {
+				var u *runtime.Unavailable
+				if !errors.As(err, &u) || u.Fix == "" {
+					t.Errorf("%v does not say what to do", err)
+				}
+				if slices.Contains(suite.required, r.Name()) {
+					t.Fatalf("required by %s: %v", requireEnv, err)
+				}
+				t.Skip(err)
+			}
+			t.Logf("%s; %s", info.Version, info.Settings)
+			for _, l := range guestLanguages() {
+				fib, err := workload.Fibonacci(l, 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, w := range []workload.Workload{workload.Hello(l), fib} {
+					testGuest(t, r, w)
+				}
+			}
+		})
+	}
+}
+
+func testGuest(t *testing.T, r runtime.Runtime, w workload.Workload) {
+	t.Helper()
+	img, err := r.Prepare(t.Context(), w)
+	if err != nil {
+		t.Errorf("%s: %v", w.Name(), err)
+		return
+	}
+	for range 2 {
+		inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+		if err != nil {
+			t.Errorf("%s: %v", w.Name(), err)
+			continue
+		}
+		if _, err := measure.Calls(t.Context(), inst, w, 2, 0); err != nil {
+			t.Errorf("%s: %v", w.Name(), err)
+		}
+		if err := inst.Close(); err != nil {
+			t.Errorf("%s: %v", w.Name(), err)
+		}
+	}
+	if err := img.Close(); err != nil {
+		t.Errorf("%s: %v", w.Name(), err)
+	}
+}
+
+// wrong is hello with another idea of what is right.
+type wrong struct{ workload.Workload }
+
+func (wrong) Check(answer []byte) error {
+	return &workload.WrongAnswer{Workload: "hello", Got: bytes.Clone(answer)}
+}
+
+// A guest that answers wrongly fails its benchmark and leaves no time behind.
+func TestWrongAnswerFailsTheBenchmark(t *testing.T) {
+	for _, r := range all()[:2] {
+		w := wrong{hello(workload.C)}
+		img, err := r.Prepare(t.Context(), w)
+		if errors.As(err, new(*runtime.Unavailable)) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, w, measure.StartOptions{}) })
+		if result.N != 0 || result.T != 0 || len(result.Extra) != 0 {
+			t.Errorf("%s: the benchmark reports %v", r.Name(), result)
+		}
+		if err := img.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A limit on operations ends a benchmark of a guest that is slower, with the
+// limit's name.
+func TestOperationLimit(t *testing.T) {
+	defer func(old time.Duration) { *flagOpLimit = old }(*flagOpLimit)
+	*flagOpLimit = time.Nanosecond
+	w := hello(workload.Go)
+	img, err := all()[0].Prepare(t.Context(), w)
+	if err != nil {
+		t.Skip(err)
+	}
+	result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, w, measure.StartOptions{}) })
+	if result.N != 0 {
+		t.Errorf("the benchmark reports %v", result)
+	}
+}

@@ -1,0 +1,242 @@
+package wasmbench
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/containerd"
+	"github.com/seed-0132abb7/wasmbench/runtime/native"
+	"github.com/seed-0132abb7/wasmbench/runtime/runc"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// requireEnv names the runtimes, separated by commas, whose absence is a
+// failure rather than a skip.
+const requireEnv = "WASMBENCH_REQUIRE"
+
+var (
+	flagArticle     = flag.Bool("article", false, "use the article's parameters: 1000 iterations after 100 warm-ups")
+	flagRuntimes    = flag.String("runtimes", "", "measure only these runtimes, a `list` separated by commas")
+	flagGuests      = flag.String("guests", "", "measure only these guests, a `list` separated by commas")
+	flagWarmups     = flag.Int("warmups", 1, "`starts` that are made before those that count")
+	flagSeed        = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
+	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
+	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
+	flagFibonacciN  = flag.Int("fibonacci.n", 40, "which Fibonacci number is computed")
+	flagFibonacci   = flag.Duration("fibonacci.limit", 30*time.Second, "leave out a runtime whose call is predicted to take longer")
+	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
+	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
+)
+
+// A candidate is a runtime of the suite and what Probe said of it.
+type candidate struct {
+	runtime.Runtime
+	info runtime.Info
+	err  error // why it is absent
+}
+
+// suite is what TestMain sets up for the benchmarks.
+var suite struct {
+	candidates []*candidate
+	required   []string
+	order      *rand.Rand
+}
+
+// all returns every runtime, in the order of the tables' columns.
+func all() []runtime.Runtime {
+	return []runtime.Runtime{
+		native.New(),
+		wazero.Precompiled(), wazero.JIT(), wazero.Interpreter(), wazero.Embedded(),
+		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.API(*flagWasmtimeAPI)),
+		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}),
+	}
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := configure(); err != nil {
+		fmt.Fprintln(os.Stderr, "wasmbench:", err)
+		os.Exit(2)
+	}
+	if flag.Lookup("test.bench").Value.String() != "" {
+		announce(context.Background(), os.Stdout)
+	}
+	code := m.Run()
+	if err := closeRuntimes(); err != nil {
+		fmt.Fprintln(os.Stderr, "wasmbench: closing:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// configure checks the flags and decides which runtimes there are.
+func configure() error {
+	if *flagArticle {
+		defaults := map[string]string{"test.benchtime": "1000x", "warmups": "100", "budget": "0"}
+		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
+		for name, value := range defaults {
+			if err := flag.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	if *flagWarmups < 0 {
+		return fmt.Errorf("-warmups=%d: give 0 or more", *flagWarmups)
+	}
+	if *flagSeed == 0 {
+		*flagSeed = rand.Uint64()
+	}
+	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
+	if api := wasmtime.API(*flagWasmtimeAPI); api != wasmtime.Pooled && api != wasmtime.Go {
+		return fmt.Errorf("-wasmtime.api=%s: give %s or %s", api, wasmtime.Pooled, wasmtime.Go)
+	}
+	names := map[string]bool{}
+	wanted := list(*flagRuntimes)
+	for _, r := range all() {
+		names[r.Name()] = true
+		if len(wanted) == 0 || slices.Contains(wanted, r.Name()) {
+			suite.candidates = append(suite.candidates, &candidate{Runtime: r})
+		}
+	}
+	suite.required = list(os.Getenv(requireEnv))
+	for source, given := range map[string][]string{"-runtimes": wanted, requireEnv: suite.required} {
+		for _, name := range given {
+			if !names[name] {
+				return fmt.Errorf("%s: there is no runtime %q; there are %s", source, name, strings.Join(runtimeNames(), ", "))
+			}
+		}
+	}
+	for _, g := range list(*flagGuests) {
+		if !slices.Contains(workload.Languages(), workload.Language(g)) {
+			return fmt.Errorf("-guests: there is no guest %q; there are %v", g, workload.Languages())
+		}
+	}
+	return nil
+}
+
+func runtimeNames() (names []string) {
+	for _, r := range all() {
+		names = append(names, r.Name())
+	}
+	return names
+}
+
+// list splits at commas and drops what is empty.
+func list(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, ","), func(e string) bool { return e == "" })
+}
+
+func closeRuntimes() (err error) {
+	for _, c := range suite.candidates {
+		if closer, ok := c.Runtime.(io.Closer); ok {
+			err = errors.Join(err, closer.Close())
+		}
+	}
+	return err
+}
+
+func guestLanguages() []workload.Language {
+	if given := list(*flagGuests); len(given) > 0 {
+		return slices.DeleteFunc(workload.Languages(), func(l workload.Language) bool { return !slices.Contains(given, string(l)) })
+	}
+	return workload.Languages()
+}
+
+// shuffled returns the candidates with the first, the baseline of every table,
+// in its place and the others in random order.
+func shuffled() []*candidate {
+	cs := slices.Clone(suite.candidates)
+	rest := cs[min(1, len(cs)):]
+	suite.order.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	return cs
+}
+
+// eachImage runs f for every guest of a workload on every runtime, with the
+// guest prepared there once. What is absent is said in a comment and skipped,
+// or fails where it is required.
+func eachImage(b *testing.B, name string, newWorkload func(workload.Language) workload.Workload, f func(b *testing.B, img runtime.Image, w workload.Workload)) {
+	b.Run("workload="+name, func(b *testing.B) {
+		for _, l := range guestLanguages() {
+			b.Run("guest="+string(l), func(b *testing.B) {
+				for _, c := range shuffled() {
+					w := newWorkload(l)
+					var img runtime.Image
+					prepared := sync.OnceValue(func() (err error) {
+						progress("%s/runtime=%s", b.Name(), c.Name())
+						img, err = prepare(b.Context(), c, w)
+						return err
+					})
+					b.Run("runtime="+c.Name(), func(b *testing.B) {
+						if err := prepared(); err != nil {
+							absent(b, c.Name(), err)
+						}
+						f(b, img, w)
+					})
+					if img != nil {
+						if err := img.Close(); err != nil {
+							b.Errorf("closing the image of %s: %v", c.Name(), err)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+func prepare(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	return c.Prepare(ctx, w)
+}
+
+// absent ends a benchmark whose runtime or guest is not to be had here, and
+// fails it for any other error.
+func absent(b *testing.B, name string, err error) {
+	var u *runtime.Unavailable
+	if !errors.As(err, &u) || slices.Contains(suite.required, name) {
+		b.Fatal(err)
+	}
+	fmt.Printf("# absent %s: %s\n", b.Name(), oneLine(err.Error()))
+	b.Skip(err)
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// progress tells a human what the run is at. It is a comment, for go test puts
+// standard error among the results; it is not for a benchmark that has been
+// run once, whose line it would break.
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "# %s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
+}
+
+// limited bounds n operations by -oplimit each.
+func limited(b *testing.B, n int) (context.Context, context.CancelFunc) {
+	total := time.Duration(n) * *flagOpLimit
+	return context.WithTimeoutCause(b.Context(), total, fmt.Errorf("%d operations took longer than -oplimit=%v each: %w", n, *flagOpLimit, context.DeadlineExceeded))
+}
+
+// report replaces testing's own ns/op, which has the harness's work in it, by
+// what was measured, and its count by the size of the sample, which -budget may
+// have made smaller.
+func report(b *testing.B, n int, metrics []measure.Metric) {
+	//lint:ignore SA3001 the line must not claim samples that were not taken
+	b.N = n
+	for _, m := range metrics {
+		b.ReportMetric(m.Value, m.Unit)
+	}
+}
