@@ -56,6 +56,34 @@ func announce(ctx context.Context, w io.Writer) {
 	}
 }
 
+// readProcessors reads the account of all processors together, in seconds; it
+// is zero where there is none.
+func readProcessors() procfs.CPUStat {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return procfs.CPUStat{}
+	}
+	stat, err := fs.Stat()
+	if err != nil {
+		return procfs.CPUStat{}
+	}
+	return stat.CPUTotal
+}
+
+// conclude tells how much of the processors others had while the suite ran: on
+// a virtual machine with neighbours a figure is worth as much as this is small.
+func conclude(w io.Writer, before, after procfs.CPUStat) {
+	sum := func(s procfs.CPUStat) float64 {
+		return s.User + s.Nice + s.System + s.Idle + s.Iowait + s.IRQ + s.SoftIRQ + s.Steal
+	}
+	passed, busy := sum(after)-sum(before), sum(after)-after.Idle-after.Iowait-sum(before)+before.Idle+before.Iowait
+	if passed <= 0 || busy <= 0 {
+		return
+	}
+	stolen := after.Steal - before.Steal
+	fmt.Fprintf(w, "# processors: %.0f%% busy, and of that the hypervisor gave %.1f%% to others\n", 100*busy/passed, 100*stolen/busy)
+}
+
 // compilers tells what builds the guests.
 func compilers(ctx context.Context, w io.Writer) {
 	for _, l := range guestLanguages() {

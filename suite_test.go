@@ -72,10 +72,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "wasmbench:", err)
 		os.Exit(2)
 	}
-	if flag.Lookup("test.bench").Value.String() != "" {
+	benchmarking := flag.Lookup("test.bench").Value.String() != ""
+	if benchmarking {
 		announce(context.Background(), os.Stdout)
 	}
+	before := readProcessors()
 	code := m.Run()
+	if benchmarking {
+		conclude(os.Stdout, before, readProcessors())
+	}
 	if err := closeRuntimes(); err != nil {
 		fmt.Fprintln(os.Stderr, "wasmbench: closing:", err)
 		code = max(code, 1)

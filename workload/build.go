@@ -111,10 +111,7 @@ func build(ctx context.Context, name, toolchain, dir string, command func(src, o
 		return "", err
 	}
 	entry, err := cache.Make(ctx, "guest", cache.Key(name, toolchain, sources), func(to string) error {
-		src, err := os.MkdirTemp("", "wasmbench-guest-")
-		if err != nil {
-			return err
-		}
+		src := filepath.Join(to, "src")
 		defer os.RemoveAll(src)
 		if err := unpackSources(src, dir); err != nil {
 			return err
@@ -168,6 +165,9 @@ var sourceKey = func() func(string) (string, error) {
 // they have here.
 func unpackSources(to, dir string) error {
 	if dir == "guests/go" {
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
 		if err := os.WriteFile(filepath.Join(to, "go.mod"), []byte("module "+modulePath+"\n\ngo 1.24\n"), 0o644); err != nil {
 			return err
 		}

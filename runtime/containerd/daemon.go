@@ -17,8 +17,8 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
-	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -145,7 +145,7 @@ func (d *daemon) tail() string {
 		return err.Error()
 	}
 	defer f.Close()
-	var tail oci.Tail
+	var tail excerpt.Writer
 	io.Copy(&tail, f)
 	return tail.String()
 }

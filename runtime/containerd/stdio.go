@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/worker"
-	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
 // stdio is the harness's end of the FIFOs between it and a shim.
@@ -17,7 +17,7 @@ type stdio struct {
 	dir          string
 	in, out, err *os.File
 	conn         *worker.Conn
-	stderr       oci.Tail
+	stderr       excerpt.Writer
 	read         chan struct{} // closed at the end of the guest's standard error
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 var (
@@ -18,7 +17,7 @@ var (
 // An ExitError tells of a guest that ended although nobody had asked it to.
 type ExitError struct {
 	Status int    // the exit status, or -1 where the runtime does not tell
-	Stderr string // the end of what the guest wrote to its standard error
+	Stderr string // an excerpt of what the guest wrote to its standard error
 	Err    error  // what this interrupted
 }
 
@@ -47,31 +46,4 @@ func ClassifyCreate(err error, message string) error {
 		}
 	}
 	return err
-}
-
-// maxTail is how much of a stream a Tail keeps, in bytes.
-const maxTail = 4 << 10
-
-// A Tail is an io.Writer that keeps the end of what is written to it.
-type Tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-// Write never fails.
-func (t *Tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p[max(0, len(p)-maxTail):]...)
-	if over := len(t.buf) - maxTail; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	return len(p), nil
-}
-
-// String returns what is kept, without the white space around it.
-func (t *Tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.buf))
 }

@@ -169,21 +169,6 @@ func TestSpec(t *testing.T) {
 	}
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	var tail Tail
-	for range 1000 {
-		tail.Write([]byte("0123456789"))
-	}
-	tail.Write([]byte("the end\n"))
-	if s := tail.String(); len(s) > maxTail || !strings.HasSuffix(s, "789the end") {
-		t.Errorf("%d bytes that end %q", len(s), s[len(s)-20:])
-	}
-	tail.Write(bytes.Repeat([]byte("x"), 10*maxTail))
-	if s := tail.String(); s != strings.Repeat("x", maxTail) {
-		t.Errorf("%d bytes", len(s))
-	}
-}
-
 func TestClassifyCreate(t *testing.T) {
 	cause := errors.New("exit status 1")
 	for message, want := range map[string]bool{

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/worker"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
@@ -36,7 +37,7 @@ type container struct {
 	bundle, cgroup string
 
 	conn   *worker.Conn
-	stderr oci.Tail // of runc first, then of the guest
+	stderr excerpt.Writer // of runc first, then of the guest
 	read   chan struct{}
 
 	runc   *exec.Cmd

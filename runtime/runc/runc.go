@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/gotool"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
@@ -113,7 +114,7 @@ func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime
 	if root, err = filepath.Abs(root); err != nil {
 		return nil, err
 	}
-	size, err := treeSize(root)
+	size, err := cache.Size(root)
 	if err != nil {
 		return nil, fmt.Errorf("runc: the root file system of %s: %w", w.Name(), err)
 	}
@@ -130,19 +131,4 @@ func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime
 		return nil, errors.Join(err, dir.Close())
 	}
 	return img, nil
-}
-
-// treeSize adds up the regular files below root.
-func treeSize(root string) (size int64, err error) {
-	err = filepath.WalkDir(root, func(_ string, e os.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return err
-	})
-	return size, err
 }

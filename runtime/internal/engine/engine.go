@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -99,7 +98,7 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 		return nil, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
 	}
 	src := []string{path}
-	size, err := treeSize(path)
+	size, err := cache.Size(path)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +107,7 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 		if err != nil {
 			return nil, err
 		}
-		if size, err = treeSize(artifact); err != nil {
+		if size, err = cache.Size(artifact); err != nil {
 			return nil, err
 		}
 		src = append(src, artifact)
@@ -147,19 +146,4 @@ func (r *Runtime) compile(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(entry, "module"), nil
-}
-
-// treeSize adds up the bytes of the files at and below path.
-func treeSize(path string) (sum int64, err error) {
-	err = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			sum += info.Size()
-		}
-		return err
-	})
-	return sum, err
 }

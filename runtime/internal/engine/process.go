@@ -39,11 +39,17 @@ func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
 	}
-	mark(runtime.Create, created)
 	var b [16]byte
 	if _, err := io.ReadFull(stamps, b[:]); err == nil {
-		mark(runtime.Start, sinceBoot(epoch, b[:8]))
-		mark(runtime.Load, sinceBoot(epoch, b[8:]))
+		begun, loaded := sinceBoot(epoch, b[:8]), sinceBoot(epoch, b[8:])
+		if begun.Before(created) { // the harness was told late that the host had been executed
+			created = begun
+		}
+		mark(runtime.Create, created)
+		mark(runtime.Start, begun)
+		mark(runtime.Load, loaded)
+	} else {
+		mark(runtime.Create, created)
 	}
 	mark(runtime.Ready, ready)
 	return inst, nil

@@ -8,9 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 )
 
 // Grace is how long a child may take to end by itself once its input is closed.
@@ -24,7 +25,7 @@ type Process struct {
 	Pid int
 
 	cmd    *exec.Cmd
-	stderr Excerpt
+	stderr excerpt.Writer
 	done   chan struct{} // closed when it has been waited for
 }
 
@@ -131,38 +132,3 @@ func (e *ExitError) Error() string {
 
 // Unwrap returns what failed.
 func (e *ExitError) Unwrap() error { return e.Err }
-
-// An Excerpt is a writer that keeps the first and the last kilobyte of what is
-// written: a crash is named at the beginning of its report, a refusal at the
-// end.
-type Excerpt struct {
-	mu         sync.Mutex
-	head, tail []byte
-	dropped    int
-}
-
-const excerptSize = 1 << 10
-
-func (e *Excerpt) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n := min(len(p), excerptSize-len(e.head))
-	e.head = append(e.head, p[:n]...)
-	e.tail = append(e.tail, p[n:]...)
-	if over := len(e.tail) - excerptSize; over > 0 {
-		e.dropped += over
-		e.tail = append(e.tail[:0], e.tail[over:]...)
-	}
-	return len(p), nil
-}
-
-// String returns what is kept, without surrounding white space.
-func (e *Excerpt) String() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := string(e.head)
-	if e.dropped > 0 {
-		s += fmt.Sprintf(" ... %d bytes ... ", e.dropped)
-	}
-	return strings.TrimSpace(s + string(e.tail))
-}

@@ -3,7 +3,6 @@ package process_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"strings"
@@ -75,19 +74,6 @@ func TestContextEndsAStart(t *testing.T) {
 	cancel(why)
 	if _, _, _, err := process.StartWorker(ctx, shell(t), []string{"-c", "sleep 600"}); !errors.Is(err, why) {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestExcerpt(t *testing.T) {
-	var e process.Excerpt
-	fmt.Fprintln(&e, "first")
-	for range 100 {
-		fmt.Fprintln(&e, strings.Repeat("x", 99))
-	}
-	fmt.Fprintln(&e, "last")
-	s := e.String()
-	if !strings.HasPrefix(s, "first") || !strings.HasSuffix(s, "last") || len(s) > 2100 {
-		t.Errorf("%d bytes are kept: %q", len(s), s)
 	}
 }
 
