@@ -1,20 +1,25 @@
 /* fibonacci: the request is n in decimal, the answer the nth number.
  *
  * The recursion is the workload, so no compiler may change its shape. Each call
- * stores its result in a volatile variable after both of its own calls: the
- * function is no longer pure, so equal calls are not merged, and its second call
- * is not the last thing it does, so it is not turned into a loop. The store is
- * also there in the module, where an engine's compiler sees it again. */
+ * ends with a store of its result that is made for one n only, which is never
+ * asked for, but no compiler knows that: so the function is not pure and equal
+ * calls are not merged, and its second call is not the last thing it does and is
+ * not turned into a loop. The branch is also in the module, where an engine's
+ * compiler meets it again. A store in every call would do the same but cost a
+ * module, whose stores are checked, more than a native guest. */
 #include "guest.h"
 
 #include <stdint.h>
 
-static volatile uint64_t latest;
+enum { NEVER = 1000 };
+
+static volatile uint64_t witness;
 
 __attribute__((noinline)) static uint64_t fib(uint32_t n)
 {
 	uint64_t result = n < 2 ? n : fib(n - 1) + fib(n - 2);
-	latest = result;
+	if (n == NEVER)
+		witness = result;
 	return result;
 }
 

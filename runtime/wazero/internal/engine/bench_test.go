@@ -113,7 +113,7 @@ func BenchmarkOpenClose(b *testing.B) {
 	})
 }
 
-func read(b *testing.B, path string) []byte {
+func read(b testing.TB, path string) []byte {
 	b.Helper()
 	wasm, err := os.ReadFile(path)
 	if err != nil {
