@@ -1,4 +1,5 @@
 # make test   set up and pass the tests
+#             (without a C compiler there is no race detector)
 # make bench  set up, run every benchmark COUNT times, each in a process of its
 #             own, and draw the table; OUT keeps the results, ARGS are flags of
 #             the suite, as in: make bench COUNT=10 ARGS='-guests=c'
@@ -17,7 +18,7 @@ test: deps
 	test -z "$$(gofmt -l .)"
 	go vet ./...
 	go tool staticcheck ./...
-	go test -race ./...
+	go test $$([ "$$(go env CGO_ENABLED)" = 1 ] && echo -race) ./...
 
 bench: deps
 	@if [ -e $(OUT) ]; then mv $(OUT) $(OUT).old; fi

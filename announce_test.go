@@ -20,7 +20,6 @@ var units = []struct{ unit, better string }{
 	{"ns/op", "lower"},
 	{"p50-ns", "lower"}, {"p90-ns", "lower"}, {"p99-ns", "lower"}, {"p99.9-ns", "lower"}, {"max-ns", "lower"},
 	{"load-ns", "lower"}, {"create-ns", "lower"}, {"start-ns", "lower"}, {"ready-ns", "lower"}, {"served-ns", "lower"}, {"stop-ns", "lower"},
-	{"cpu-%", "higher"},
 }
 
 // announce writes what a reader of the results must know before the first of
@@ -30,10 +29,11 @@ func announce(ctx context.Context, w io.Writer) {
 	for _, u := range units {
 		fmt.Fprintf(w, "Unit %s better=%s\n", u.unit, u.better)
 	}
+	fmt.Fprintln(w, "Unit cpu-% assume=nothing") // better high when computing, low when idle
 	for _, f := range hostFacts() {
 		fmt.Fprintf(w, "%s: %s\n", f.key, f.value)
 	}
-	fmt.Fprintf(w, "# order: native first, the others shuffled with -seed=%d\n", *flagSeed)
+	fmt.Fprintf(w, "# order: -seed=%d\n", *flagSeed)
 	fmt.Fprintf(w, "# before each figure of starts: -warmups=%d; a figure takes no more samples after -budget=%v\n", *flagWarmups, *flagBudget)
 	if d, err := measure.Floor(ctx, 10_000); err != nil {
 		fmt.Fprintf(w, "# harness floor: not measured: %s\n", oneLine(err.Error()))

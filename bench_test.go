@@ -1,6 +1,7 @@
 package wasmbench
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -41,16 +42,17 @@ func BenchmarkWarmStart(b *testing.B) {
 // benchmarkStarts measures b.N starts in one go rather than by b.Loop: starts
 // of a microsecond are timed in batches where the engine is.
 func benchmarkStarts(b *testing.B, img runtime.Image, w workload.Workload, opts measure.StartOptions) {
-	ctx, cancel := limited(b, *flagWarmups+b.N)
-	defer cancel()
-	warm := opts
-	warm.Before = nil
-	opts.Budget = *flagBudget
-	if _, err := measure.Starts(ctx, img, w, *flagWarmups, warm); err != nil {
+	opts.Limit = *flagOpLimit
+	warmups := *flagWarmups
+	if !opts.First {
+		warmups = max(warmups, 1) // what comes second needs a first
+	}
+	if _, err := measure.Starts(b.Context(), img, w, warmups, measure.StartOptions{Limit: opts.Limit}); err != nil {
 		b.Fatal(err)
 	}
+	opts.Budget = *flagBudget
 	b.ResetTimer()
-	starts, err := measure.Starts(ctx, img, w, b.N, opts)
+	starts, err := measure.Starts(b.Context(), img, w, b.N, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,7 +72,9 @@ func BenchmarkFibonacci(b *testing.B) {
 		}
 	}
 	eachImage(b, "fibonacci", fibonacci(*flagFibonacciN), func(b *testing.B, img runtime.Image, w workload.Workload) {
-		inst, err := img.Start(b.Context(), func(runtime.Phase, time.Time) {})
+		ctx, cancel := context.WithTimeoutCause(b.Context(), *flagOpLimit, &measure.LimitError{Limit: *flagOpLimit})
+		inst, err := img.Start(ctx, func(runtime.Phase, time.Time) {})
+		cancel()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -89,9 +93,7 @@ func BenchmarkFibonacci(b *testing.B) {
 			b.Skip("over -fibonacci.limit")
 		}
 		b.Run(fmt.Sprintf("n=%d", *flagFibonacciN), func(b *testing.B) {
-			ctx, cancel := limited(b, b.N)
-			defer cancel()
-			calls, err := measure.Calls(ctx, inst, w, b.N, *flagBudget)
+			calls, err := measure.Calls(b.Context(), inst, w, b.N, measure.CallOptions{Budget: *flagBudget, Limit: *flagOpLimit})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -107,9 +109,7 @@ func predictFibonacci(b *testing.B, inst runtime.Instance, fibonacci func(int) f
 	if *flagFibonacciN < 2*smaller {
 		return 0, nil
 	}
-	ctx, cancel := limited(b, 1)
-	defer cancel()
-	calls, err := measure.Calls(ctx, inst, fibonacci(*flagFibonacciN-smaller)(""), 1, 0)
+	calls, err := measure.Calls(b.Context(), inst, fibonacci(*flagFibonacciN-smaller)(""), 1, measure.CallOptions{Limit: *flagOpLimit})
 	if err != nil {
 		return 0, err
 	}

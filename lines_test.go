@@ -5,11 +5,15 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/perf/benchfmt"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // rerun runs this test binary as the suite, with the flags given.
@@ -29,7 +33,8 @@ func rerun(t *testing.T, flags ...string) (stdout, stderr []byte, err error) {
 // What the suite prints is read back as benchstat reads it: every line counts,
 // the keys and units are those of the contract, nothing else is configuration.
 func TestLines(t *testing.T) {
-	out, errs, err := rerun(t, "-test.bench=.", "-test.benchtime=6x", "-runtimes=native,wazero-embedded", "-guests=c", "-fibonacci.n=20")
+	guest := anyGuest(t)
+	out, errs, err := rerun(t, "-test.bench=.", "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20")
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, errs)
 	}
@@ -51,16 +56,17 @@ func TestLines(t *testing.T) {
 	if err := reader.Err(); err != nil {
 		t.Fatal(err)
 	}
+	checkTables(t, out)
 	caches := []string{"/cache=warm"}
-	if os.Geteuid() == 0 {
+	if measure.PageCacheDroppable() == nil {
 		caches = append(caches, "/cache=cold")
 	}
 	var want []string
 	for _, r := range []string{"native", "wazero-embedded"} {
 		for _, c := range caches {
-			want = append(want, "ColdStart/workload=hello/guest=c/runtime="+r+c)
+			want = append(want, "ColdStart/workload=hello/guest="+guest+"/runtime="+r+c)
 		}
-		want = append(want, "WarmStart/workload=hello/guest=c/runtime="+r, "Fibonacci/workload=fibonacci/guest=c/runtime="+r+"/n=20")
+		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20")
 	}
 	for _, name := range want {
 		if !slices.ContainsFunc(keys(seen), func(s string) bool { return s == name || strings.HasPrefix(s, name+"-") }) {
@@ -69,6 +75,46 @@ func TestLines(t *testing.T) {
 	}
 	if len(seen) != len(want) {
 		t.Errorf("%d benchmarks, want %d: %v", len(seen), len(want), keys(seen))
+	}
+}
+
+// anyGuest names a guest that can be built here.
+func anyGuest(t *testing.T) string {
+	t.Helper()
+	if _, _, err := workload.CompilerC(t.Context()); err != nil {
+		return string(workload.Go)
+	}
+	return string(workload.C)
+}
+
+// checkTables lets benchstat draw what was printed: a table for each unit, with
+// the runtimes as columns, and no complaint.
+func checkTables(t *testing.T, out []byte) {
+	t.Helper()
+	goTool, _, err := workload.CompilerGo(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	file := filepath.Join(t.TempDir(), "out.txt")
+	if err := os.WriteFile(file, out, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache", file)
+	var tables, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &tables, &complaints
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("benchstat: %v: %s", err, complaints.Bytes())
+	}
+	// Few samples make it say so; anything else would be a fault of the lines.
+	for line := range strings.Lines(complaints.String()) {
+		if !strings.Contains(line, "samples") && !strings.Contains(line, "geomean") {
+			t.Errorf("benchstat: %s", line)
+		}
+	}
+	for _, unit := range []string{"sec/op", "p50-sec", "max-sec", "ready-sec", "served-sec", "stop-sec", "cpu-%"} {
+		if n := strings.Count(tables.String(), ","+unit+","); n != 2 { // once a column
+			t.Errorf("%d columns of %s, want 2:\n%s", n, unit, tables.Bytes())
+		}
 	}
 }
 
@@ -145,5 +191,33 @@ func TestFibonacciOutOfRangeFails(t *testing.T) {
 	out, _, err := rerun(t, "-test.bench=Fibonacci", "-runtimes=native", "-fibonacci.n=94")
 	if err == nil || !bytes.Contains(out, []byte("between 0 and 93")) {
 		t.Errorf("error %v, output %s", err, out)
+	}
+}
+
+// An absent runtime is named with its reason and remedy, before the first
+// benchmark, and fails the run where the environment requires it.
+func TestAbsentRuntime(t *testing.T) {
+	flags := []string{"-test.bench=WarmStart", "-test.benchtime=1x", "-runtimes=native,containerd", "-guests=go", "-containerd.address=/no/such/socket"}
+	t.Setenv(requireEnv, "")
+	out, errs, err := rerun(t, flags...)
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, errs)
+	}
+	comment, _, _ := strings.Cut(string(out), "\nBenchmark")
+	if !strings.Contains(comment, "# absent runtime containerd: containerd") || !strings.Contains(comment, "(to have it: ") {
+		t.Errorf("what is absent is not named before the first benchmark:\n%s", out)
+	}
+	t.Setenv(requireEnv, "containerd")
+	if out, _, err := rerun(t, flags...); err == nil || !bytes.Contains(out, []byte("FAIL")) {
+		t.Errorf("error %v without a runtime that is required:\n%s", err, out)
+	}
+}
+
+// A benchtime that is longer than the budget must not make testing ask for more
+// and more.
+func TestBudgetReachesBenchtime(t *testing.T) {
+	out, errs, err := rerun(t, "-test.bench=WarmStart", "-test.benchtime=300ms", "-budget=1ms", "-runtimes=native", "-guests=go")
+	if err != nil || !bytes.Contains(out, []byte("-budget=300ms")) {
+		t.Errorf("%v\n%s%s", err, out, errs)
 	}
 }

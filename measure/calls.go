@@ -12,36 +12,43 @@ import (
 // A CallSample is what Calls measured.
 type CallSample struct {
 	Times []time.Duration // of each call, from before Instance.Call until its answer was checked
-	Wall  time.Duration   // of all calls together
+	Wall  time.Duration   // from before the first to after the last
 	CPU   time.Duration   // that the instance's own processes spent meanwhile
 }
 
+// CallOptions bound a sample of calls. The zero value sets no bound.
+type CallOptions struct {
+	// Budget ends the sample early: no call is begun once so much time has
+	// passed. One is always made. 0 is no bound.
+	Budget time.Duration
+	// Limit ends with a *LimitError when one call takes longer. 0 is no limit.
+	Limit time.Duration
+}
+
 // Calls makes n calls of a live instance, one after the other, and checks each
-// answer. It stops at the first error, and begins no call once budget has
-// passed, though it always makes one; a budget of 0 is no bound.
-func Calls(ctx context.Context, inst runtime.Instance, w workload.Workload, n int, budget time.Duration) (CallSample, error) {
+// answer. It stops at the first error.
+func Calls(ctx context.Context, inst runtime.Instance, w workload.Workload, n int, opts CallOptions) (CallSample, error) {
 	defer quiet()()
+	ctx, reset, stop := watchdog(ctx, opts.Limit)
+	defer stop()
 	s := CallSample{Times: make([]time.Duration, 0, n)}
-	request, scope := w.Request(), inst.Scope()
+	scope := inst.Scope()
 	before, err := CPU.Read(ctx, scope)
 	if err != nil {
 		return s, err
 	}
+	_, timer := inst.(runtime.CallTimer)
 	begin := time.Now()
-	for last := begin; len(s.Times) < n; {
-		answer, err := inst.Call(ctx, request)
-		if err == nil {
-			err = w.Check(answer)
+	for batch := 1; len(s.Times) < n && (opts.Budget == 0 || len(s.Times) == 0 || time.Since(begin) < opts.Budget); batch = min(2*batch, largestBatch) {
+		if !timer {
+			batch = 1
 		}
-		now := time.Now()
+		reset(batch)
+		times, err := calls(ctx, inst, w, min(batch, n-len(s.Times)))
 		if err != nil {
-			return s, fmt.Errorf("call %d of %d: %w", len(s.Times)+1, n, err)
+			return s, fmt.Errorf("after %d of %d calls: %w", len(s.Times), n, err)
 		}
-		s.Times = append(s.Times, now.Sub(last))
-		last = now
-		if budget > 0 && now.Sub(begin) >= budget {
-			break
-		}
+		s.Times = append(s.Times, times...)
 	}
 	s.Wall = time.Since(begin)
 	after, err := CPU.Read(ctx, scope)
@@ -50,6 +57,24 @@ func Calls(ctx context.Context, inst runtime.Instance, w workload.Workload, n in
 	}
 	s.CPU = after.CPU - before.CPU
 	return s, nil
+}
+
+// calls makes up to n calls, as many as the instance can by itself.
+func calls(ctx context.Context, inst runtime.Instance, w workload.Workload, n int) ([]time.Duration, error) {
+	request := w.Request()
+	if timer, ok := inst.(runtime.CallTimer); ok {
+		return timer.TimeCalls(ctx, n, request, w.Check)
+	}
+	begin := time.Now()
+	answer, err := inst.Call(ctx, request)
+	if err == nil {
+		err = w.Check(answer)
+	}
+	took := time.Since(begin)
+	if err != nil {
+		return nil, err
+	}
+	return []time.Duration{took}, nil
 }
 
 // Metrics returns the distribution of the calls' times and cpu-%, the share of

@@ -20,15 +20,21 @@ import (
 func TestCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inst := &fakeInstance{&fake{answer: "pong", serve: 3 * ms}}
-		s, err := measure.Calls(t.Context(), inst, inst, 4, 0)
+		s, err := measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{})
 		if err != nil || len(s.Times) != 4 || s.Wall != 12*ms {
 			t.Errorf("%d calls in %v, error %v", len(s.Times), s.Wall, err)
 		}
-		if s, err = measure.Calls(t.Context(), inst, inst, 4, 5*ms); err != nil || len(s.Times) != 2 {
+		if s, err = measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{Budget: 5 * ms}); err != nil || len(s.Times) != 2 {
 			t.Errorf("with a budget: %d calls, error %v", len(s.Times), err)
 		}
+		if _, err = measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{Limit: 4 * ms}); err != nil {
+			t.Errorf("calls within their limit: %v", err)
+		}
+		if _, err = measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{Limit: 2 * ms}); !errors.As(err, new(*measure.LimitError)) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call over its limit: %v", err)
+		}
 		inst.answer = "pang"
-		if s, err = measure.Calls(t.Context(), inst, inst, 4, 0); !errors.As(err, new(*workload.WrongAnswer)) || len(s.Times) != 0 {
+		if s, err = measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{}); !errors.As(err, new(*workload.WrongAnswer)) || len(s.Times) != 0 {
 			t.Errorf("a wrong answer: %d calls were timed, error %v", len(s.Times), err)
 		}
 	})

@@ -17,6 +17,7 @@ type fake struct {
 	startErr error
 
 	started, closed, unloaded int
+	order                     []string
 }
 
 type planted struct {
@@ -49,18 +50,24 @@ func (f *fake) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (
 		mark(p.phase, time.Now())
 	}
 	f.started++
+	f.order = append(f.order, "start")
 	return &fakeInstance{f}, nil
 }
 
 func (f *fake) Unload(context.Context) error {
 	f.unloaded++
+	f.order = append(f.order, "unload")
 	return nil
 }
 
 type fakeInstance struct{ *fake }
 
-func (i *fakeInstance) Call(context.Context, []byte) ([]byte, error) {
-	time.Sleep(i.serve)
+func (i *fakeInstance) Call(ctx context.Context, _ []byte) ([]byte, error) {
+	select {
+	case <-time.After(i.serve):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	return []byte(i.answer), nil
 }
 

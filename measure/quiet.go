@@ -31,7 +31,8 @@ func quiet() (restore func()) {
 	if quietly.depth++; quietly.depth == 1 {
 		goruntime.GC()
 		quietly.percent = debug.SetGCPercent(-1)
-		quietly.limit = debug.SetMemoryLimit(ceiling)
+		quietly.limit = debug.SetMemoryLimit(-1)
+		debug.SetMemoryLimit(min(ceiling, quietly.limit))
 		quietly.lastAllocated = allocated()
 	}
 	return func() {

@@ -20,11 +20,14 @@ type StartOptions struct {
 	// First makes each start a first one: what the image keeps in memory from
 	// the start before is forgotten, outside the clock.
 	First bool
-	// Before runs ahead of each start, outside the clock.
+	// Before runs ahead of each start, outside the clock, and after what First
+	// asks for.
 	Before func(context.Context) error
 	// Budget ends the sample early: no start is begun once so much time has
 	// passed, all included. One is always made. 0 is no bound.
 	Budget time.Duration
+	// Limit ends with a *LimitError when one start takes longer. 0 is no limit.
+	Limit time.Duration
 }
 
 // Starts starts n instances of img one after the other, each from before
@@ -32,15 +35,20 @@ type StartOptions struct {
 // starts. It returns a timeline for each, or the first error.
 func Starts(ctx context.Context, img runtime.Image, w workload.Workload, n int, opts StartOptions) ([]runtime.Timeline, error) {
 	defer quiet()()
+	ctx, reset, stop := watchdog(ctx, opts.Limit)
+	defer stop()
+	_, timer := img.(runtime.StartTimer)
 	begin := time.Now()
 	all := make([]runtime.Timeline, 0, n)
-	for batch := 1; len(all) < n && opts.left(begin, len(all)); batch *= 2 {
-		if opts.Before != nil {
+	for batch := 1; len(all) < n && (opts.Budget == 0 || len(all) == 0 || time.Since(begin) < opts.Budget); batch = min(2*batch, largestBatch) {
+		if !timer || opts.Before != nil {
 			batch = 1
-			if err := opts.Before(ctx); err != nil {
-				return nil, err
-			}
 		}
+		reset(0)
+		if err := between(ctx, img, opts); err != nil {
+			return nil, err
+		}
+		reset(batch)
 		ts, err := starts(ctx, img, w, min(batch, n-len(all)), opts.First)
 		if err != nil {
 			return nil, fmt.Errorf("after %d of %d starts: %w", len(all), n, err)
@@ -50,41 +58,36 @@ func Starts(ctx context.Context, img runtime.Image, w workload.Workload, n int, 
 	return all, nil
 }
 
-// left tells whether there is budget for more starts after the done ones.
-func (o StartOptions) left(begin time.Time, done int) bool {
-	return o.Budget == 0 || done == 0 || time.Since(begin) < o.Budget
+// largestBatch bounds how many starts an image is asked to time at once.
+const largestBatch = 256
+
+// between does what comes outside the clock: the image forgets before Before
+// runs, for pages that are still mapped stay in the page cache.
+func between(ctx context.Context, img runtime.Image, opts StartOptions) error {
+	if u, ok := img.(runtime.Unloader); ok && opts.First {
+		if err := u.Unload(ctx); err != nil {
+			return err
+		}
+	}
+	if opts.Before != nil {
+		if err := opts.Before(ctx); err != nil {
+			return err
+		}
+	}
+	collect()
+	return nil
 }
 
-// starts makes up to n starts, as many at a time as the image can.
+// starts makes up to n starts, as many as the image can by itself.
 func starts(ctx context.Context, img runtime.Image, w workload.Workload, n int, first bool) ([]runtime.Timeline, error) {
 	if timer, ok := img.(runtime.StartTimer); ok {
 		return timer.TimeStarts(ctx, n, first, w.Request(), w.Check)
 	}
-	t, err := start(ctx, img, w, first)
+	t, err := runtime.TimeStart(ctx, img, w.Request(), w.Check)
 	if err != nil {
 		return nil, err
 	}
 	return []runtime.Timeline{*t}, nil
-}
-
-func start(ctx context.Context, img runtime.Image, w workload.Workload, first bool) (*runtime.Timeline, error) {
-	if u, ok := img.(runtime.Unloader); ok && first {
-		if err := u.Unload(ctx); err != nil {
-			return nil, err
-		}
-	}
-	collect()
-	inst, t, err := runtime.FirstAnswer(ctx, img, w.Request(), w.Check)
-	if err != nil {
-		return nil, err
-	}
-	t.Resume(time.Now())
-	err = inst.Close()
-	t.Mark(runtime.Stop, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("closing the instance: %w", err)
-	}
-	return t, nil
 }
 
 // StartMetrics returns the distribution of the times to the first checked

@@ -3,6 +3,7 @@ package measure_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,8 @@ func TestStarts(t *testing.T) {
 		{name: "failing start gives no time", fake: fake{startErr: refused}, n: 5, wantErr: refused},
 		{name: "budget", fake: fake{answer: "pong", serve: 10 * ms}, n: 100, opts: measure.StartOptions{Budget: 25 * ms}, want: 3, started: 3, closed: 3},
 		{name: "budget allows one", fake: fake{answer: "pong", serve: 10 * ms}, n: 100, opts: measure.StartOptions{Budget: 1}, want: 1, started: 1, closed: 1},
+		{name: "limit", fake: fake{answer: "pong", serve: 30 * ms}, n: 5, opts: measure.StartOptions{Limit: 20 * ms}, wantErr: context.DeadlineExceeded, started: 1, closed: 1},
+		{name: "within the limit", fake: fake{answer: "pong", serve: 19 * ms}, n: 5, opts: measure.StartOptions{Limit: 20 * ms}, want: 5, started: 5, closed: 5},
 		{name: "what runs before may fail", fake: fake{answer: "pong"}, n: 5, opts: measure.StartOptions{Before: func(context.Context) error { return refused }}, wantErr: refused},
 	}
 	for _, tt := range tests {
@@ -99,6 +102,20 @@ func TestStarts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What the image keeps is forgotten before the page cache is dropped: pages
+// that are mapped would stay.
+func TestUnloadComesBeforeBefore(t *testing.T) {
+	f := &fake{answer: "pong"}
+	_, err := measure.Starts(t.Context(), f, f, 2, measure.StartOptions{First: true, Before: func(context.Context) error {
+		f.order = append(f.order, "before")
+		return nil
+	}})
+	want := []string{"unload", "before", "start", "unload", "before", "start"}
+	if err != nil || !slices.Equal(f.order, want) {
+		t.Errorf("order %v, error %v; want %v", f.order, err, want)
 	}
 }
 

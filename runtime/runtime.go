@@ -89,3 +89,10 @@ type Unloader interface {
 type StartTimer interface {
 	TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]Timeline, error)
 }
+
+// A CallTimer is an instance whose calls are too short to be timed through a
+// pipe. TimeCalls makes n calls, one after the other, where the engine is, and
+// returns how long each took. Answers are checked as in StartTimer.
+type CallTimer interface {
+	TimeCalls(ctx context.Context, n int, request []byte, check func([]byte) error) ([]time.Duration, error)
+}

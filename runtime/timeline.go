@@ -54,10 +54,6 @@ func (t *Timeline) Mark(p Phase, at time.Time) {
 	t.last = at
 }
 
-// Resume restarts the clock at the time at: what passed since the last mark
-// belongs to no phase.
-func (t *Timeline) Resume(at time.Time) { t.last = at }
-
 // FirstAnswer is the time from the begin to the first checked answer: the sum
 // of every phase but Stop.
 func (t *Timeline) FirstAnswer() time.Duration {
@@ -68,6 +64,23 @@ func (t *Timeline) FirstAnswer() time.Duration {
 		}
 	}
 	return sum
+}
+
+// TimeStart makes one start to the first checked answer, closes the instance
+// and returns the whole timeline. What passes between the answer and the close
+// belongs to no phase.
+func TimeStart(ctx context.Context, img Image, request []byte, check func([]byte) error) (*Timeline, error) {
+	inst, t, err := FirstAnswer(ctx, img, request, check)
+	if err != nil {
+		return nil, err
+	}
+	t.last = time.Now()
+	err = inst.Close()
+	t.Mark(Stop, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("closing the instance: %w", err)
+	}
+	return t, nil
 }
 
 // FirstAnswer starts an instance and calls it once. The clock runs from just

@@ -168,7 +168,7 @@ func unpackSources(to, dir string) error {
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(to, "go.mod"), []byte("module "+modulePath+"\n\ngo 1.24\n"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(to, "go.mod"), []byte("module "+modulePath+"\n\ngo 1.26\n"), 0o644); err != nil {
 			return err
 		}
 		to = filepath.Join(to, "workload")

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 )
 
-var host = &engine.Host{Package: "runtime/wasmtime/host", Fix: "install gcc and its C library's headers (Debian: gcc libc6-dev)"}
+var host = &engine.Host{Package: "runtime/wasmtime/host", CGO: true}
 
 // An API is the way in which instances that share a process are made and called.
 type API string

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 )
 
-var host = &engine.Host{Package: "runtime/wazero/host", Fix: "make the Go toolchain build it, with the module proxy in reach once"}
+var host = &engine.Host{Package: "runtime/wazero/host"}
 
 // Precompiled returns the runtime "wazero": a process for each instance, with
 // the module in wazero's compilation cache.

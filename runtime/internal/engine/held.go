@@ -85,19 +85,21 @@ func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.R
 	return &r, nil
 }
 
-// Start starts an instance; the phases are those that the host measured.
+// Start starts an instance. The phases are those that the host measured; what
+// the exchange with it takes, and its own start with the first instance, counts
+// to Create.
 func (i *heldImage) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
-	begin := time.Now()
 	r, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpStart})
 	if err != nil {
 		return nil, err
 	}
 	if len(r.Timelines) == 1 {
+		phases := r.Timelines[0].Durations
+		at := time.Now().Add(-r.Timelines[0].FirstAnswer())
+		mark(runtime.Create, at)
 		for _, p := range []runtime.Phase{runtime.Load, runtime.Create, runtime.Start, runtime.Ready} {
-			if d := r.Timelines[0].Durations[p]; d > 0 {
-				begin = begin.Add(d)
-				mark(p, begin)
-			}
+			at = at.Add(phases[p])
+			mark(p, at)
 		}
 	}
 	return &heldInstance{image: i, id: r.ID}, nil
@@ -109,27 +111,55 @@ func (i *heldImage) Unload(ctx context.Context) error {
 	return err
 }
 
-// batch is how many starts are asked for at once: enough that the exchange
-// with the host is nothing beside them, few enough that a context is heeded.
+// batch is how many starts or calls are asked for at once: enough that the
+// exchange with the host is nothing beside them, few enough that a context is
+// heeded between two.
 const batch = 256
 
-// TimeStarts times starts inside the host.
-func (i *heldImage) TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]runtime.Timeline, error) {
-	all := make([]runtime.Timeline, 0, n)
-	for len(all) < n {
-		r, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpStarts, N: min(batch, n-len(all)), First: first, Body: request})
+// repeat asks q for n operations, a batch at a time, has every distinct answer
+// checked and hands each reply to take.
+func (i *heldImage) repeat(ctx context.Context, q enginehost.Query, n int, check func([]byte) error, take func(*enginehost.Reply) int) error {
+	for done := 0; done < n; {
+		q.N = min(batch, n-done)
+		r, err := i.ask(ctx, &q)
 		if err != nil {
-			return nil, err
-		}
-		if len(r.Answers) == 0 || len(r.Timelines) == 0 {
-			return nil, &HostError{Runtime: i.label, Verb: "starts", Text: "it reported no answer"}
+			return err
 		}
 		for _, a := range r.Answers {
 			if err := check(a); err != nil {
-				return nil, err
+				return err
 			}
 		}
+		if took := take(r); took != q.N || len(r.Answers) == 0 {
+			return &HostError{Runtime: i.label, Verb: q.Op.String(), Text: fmt.Sprintf("it reported %d of %d and %d answers", took, q.N, len(r.Answers))}
+		}
+		done += q.N
+	}
+	return nil
+}
+
+// TimeStarts times starts inside the host.
+func (i *heldImage) TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]runtime.Timeline, error) {
+	var all []runtime.Timeline
+	err := i.repeat(ctx, enginehost.Query{Op: enginehost.OpStarts, First: first, Body: request}, n, check, func(r *enginehost.Reply) int {
 		all = append(all, r.Timelines...)
+		return len(r.Timelines)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// TimeCalls times calls inside the host.
+func (i *heldInstance) TimeCalls(ctx context.Context, n int, request []byte, check func([]byte) error) ([]time.Duration, error) {
+	var all []time.Duration
+	err := i.image.repeat(ctx, enginehost.Query{Op: enginehost.OpCalls, ID: i.id, Body: request}, n, check, func(r *enginehost.Reply) int {
+		all = append(all, r.Times...)
+		return len(r.Times)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
 }

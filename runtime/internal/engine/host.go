@@ -5,12 +5,15 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -27,8 +30,8 @@ const modulePath = "github.com/seed-0132abb7/wasmbench"
 type Host struct {
 	// Package is the import path of the program below the module's root.
 	Package string
-	// Fix says what to install where the program cannot be built.
-	Fix string
+	// CGO is whether it takes a C compiler to build.
+	CGO bool
 
 	mu   sync.Mutex
 	path string
@@ -71,16 +74,25 @@ func (h *Host) build(ctx context.Context) (string, error) {
 	}
 	out := filepath.Join(dir, strings.ReplaceAll(h.Package, "/", "-"))
 	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./"+h.Package)
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
-	if printed, err := cmd.CombinedOutput(); err != nil {
-		return "", &runtime.Unavailable{
-			What: "engine host " + h.Package,
-			Why:  "building it failed: " + strings.TrimSpace(string(printed)),
-			Fix:  h.Fix,
-			Err:  errors.Join(err, ctx.Err()),
-		}
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH, "CGO_ENABLED=0")
+	if h.CGO {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
-	return out, nil
+	printed, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		return out, nil
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("building engine host %s: %w", h.Package, context.Cause(ctx))
+	case h.CGO && bytes.Contains(printed, []byte("C compiler")):
+		return "", &runtime.Unavailable{What: "engine host " + h.Package, Why: "building it takes a C compiler", Fix: "install gcc and its C library's headers (Debian: gcc libc6-dev)", Err: err}
+	}
+	return "", &runtime.Unavailable{
+		What: "engine host " + h.Package,
+		Why:  "building it failed: " + strings.TrimSpace(string(printed)),
+		Fix:  "make this command succeed: " + strings.Join(cmd.Args, " "),
+		Err:  err,
+	}
 }
 
 // moduleDir returns the directory that has this module's sources: the checkout,
@@ -100,18 +112,18 @@ func moduleDir(ctx context.Context, goTool string) (string, error) {
 			}
 		}
 	}
-	download := exec.CommandContext(ctx, goTool, "mod", "download", "-json", modulePath+"@"+version)
-	if printed, derr := download.CombinedOutput(); derr != nil {
+	var module struct{ Dir string }
+	printed, derr := exec.CommandContext(ctx, goTool, "mod", "download", "-json", modulePath+"@"+version).Output()
+	if derr == nil {
+		derr = json.Unmarshal(printed, &module)
+	}
+	if derr != nil {
 		return "", &runtime.Unavailable{
 			What: "sources of " + modulePath,
-			Why:  fmt.Sprintf("go list and go mod download did not find them: %s", bytes.TrimSpace(printed)),
-			Fix:  "run from a module that requires " + modulePath,
+			Why:  "neither go list -m nor go mod download found version " + strconv.Quote(version),
+			Fix:  "run where " + modulePath + " is a requirement in go.mod",
 			Err:  errors.Join(err, derr, ctx.Err()),
 		}
 	}
-	cacheDir, err := exec.CommandContext(ctx, goTool, "env", "GOMODCACHE").Output()
-	if err != nil {
-		return "", fmt.Errorf("running go env GOMODCACHE: %w", err)
-	}
-	return filepath.Join(string(bytes.TrimSpace(cacheDir)), modulePath+"@"+version), nil
+	return module.Dir, nil
 }

@@ -21,16 +21,17 @@ const (
 	OpClose            // close one
 	OpUnload           // forget the module
 	OpStarts           // time N starts
+	OpCalls            // time N calls of one
 )
 
 // A Query is one request to a host that holds instances. Queries and replies
 // are gob streams on the host's standard input and output.
 type Query struct {
 	Op    Op
-	ID    int    // the instance, for OpCall and OpClose
-	N     int    // how many starts, for OpStarts
+	ID    int    // the instance, for OpCall, OpCalls and OpClose
+	N     int    // how many, for OpStarts and OpCalls
 	First bool   // whether each of them is a first one
-	Body  []byte // the request, for OpCall and OpStarts
+	Body  []byte // the request
 }
 
 // A Reply answers a Query.
@@ -39,7 +40,8 @@ type Reply struct {
 	ID        int
 	Body      []byte             // the answer, for OpCall
 	Timelines []runtime.Timeline // one a start, for OpStart and OpStarts
-	Answers   [][]byte           // the distinct answers that were seen, for OpStarts
+	Times     []time.Duration    // one a call, for OpCalls
+	Answers   [][]byte           // the distinct answers that were seen, for OpStarts and OpCalls
 }
 
 // hold answers queries until its input ends, then closes what is still open.
@@ -85,14 +87,17 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 		reply.Timelines = []runtime.Timeline{*t}
 		h.next++
 		h.instances[h.next], reply.ID = inst, h.next
-	case OpCall, OpClose:
+	case OpCall, OpCalls, OpClose:
 		inst, ok := h.instances[q.ID]
 		if !ok {
 			return reply, fmt.Errorf("there is no instance %d", q.ID)
 		}
-		if q.Op == OpClose {
+		switch q.Op {
+		case OpClose:
 			delete(h.instances, q.ID)
 			return reply, inst.Close()
+		case OpCalls:
+			return calls(ctx, inst, q)
 		}
 		reply.Body, err = inst.Call(ctx, q.Body)
 	case OpUnload:
@@ -112,23 +117,30 @@ func (h *holder) unload(ctx context.Context) error {
 	return nil
 }
 
-// starts times q.N starts. An answer equal to one that was seen is as good as
-// that one; the harness checks every distinct answer, and if one is wrong it
-// throws the whole batch away.
-func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) {
-	const most = 16
-	seen := func(answer []byte) error {
+// mostAnswers is how many different answers to one request are remembered.
+const mostAnswers = 16
+
+// seen returns a check that remembers in reply what it has not seen before. An
+// answer equal to one that was seen is as good as that one; the harness checks
+// every distinct answer, and if one is wrong throws the whole batch away.
+func seen(reply *Reply) func(answer []byte) error {
+	return func(answer []byte) error {
 		for _, a := range reply.Answers {
 			if bytes.Equal(a, answer) {
 				return nil
 			}
 		}
-		if len(reply.Answers) == most {
-			return fmt.Errorf("more than %d different answers to one request", most)
+		if len(reply.Answers) == mostAnswers {
+			return fmt.Errorf("more than %d different answers to one request", mostAnswers)
 		}
 		reply.Answers = append(reply.Answers, bytes.Clone(answer))
 		return nil
 	}
+}
+
+// starts times q.N starts.
+func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) {
+	check := seen(&reply)
 	reply.Timelines = make([]runtime.Timeline, 0, q.N)
 	for range q.N {
 		if q.First {
@@ -136,13 +148,7 @@ func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) 
 				return reply, err
 			}
 		}
-		inst, t, err := runtime.FirstAnswer(ctx, h.img, q.Body, seen)
-		if err != nil {
-			return reply, err
-		}
-		t.Resume(time.Now())
-		err = inst.Close()
-		t.Mark(runtime.Stop, time.Now())
+		t, err := runtime.TimeStart(ctx, h.img, q.Body, check)
 		if err != nil {
 			return reply, err
 		}
@@ -151,7 +157,25 @@ func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) 
 	return reply, nil
 }
 
-var opNames = [...]string{OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts"}
+// calls times q.N calls of an instance.
+func calls(ctx context.Context, inst runtime.Instance, q *Query) (reply Reply, err error) {
+	check := seen(&reply)
+	reply.Times = make([]time.Duration, 0, q.N)
+	for range q.N {
+		begin := time.Now()
+		answer, err := inst.Call(ctx, q.Body)
+		if err == nil {
+			err = check(answer)
+		}
+		if err != nil {
+			return reply, err
+		}
+		reply.Times = append(reply.Times, time.Since(begin))
+	}
+	return reply, nil
+}
+
+var opNames = [...]string{OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts", OpCalls: "calls"}
 
 func (o Op) String() string {
 	if int(o) < len(opNames) {

@@ -5,6 +5,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -93,7 +94,11 @@ func (p *Process) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	t := time.NewTimer(Grace / 10)
+	wait := Grace / 10
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) {
+		wait = Grace // its pipes are closed: it is ending
+	}
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	killed := false
 	select {

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Host is the engine host of Wasmtime: a process that holds Wasmtime and
 // nothing else. The package runtime/wasmtime builds and drives it.
 package main

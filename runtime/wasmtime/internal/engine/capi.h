@@ -171,6 +171,7 @@ void wasmtime_context_set_epoch_deadline(struct wasmtime_context *, uint64_t);
 struct wasmtime_error *wasmtime_context_set_wasi(struct wasmtime_context *, struct wasi_config_t *);
 
 struct wasi_config_t *wasi_config_new(void);
+void wasi_config_delete(struct wasi_config_t *);
 bool wasi_config_set_argv(struct wasi_config_t *, size_t, const char *[]);
 void wasi_config_inherit_stdin(struct wasi_config_t *);
 void wasi_config_inherit_stdout(struct wasi_config_t *);

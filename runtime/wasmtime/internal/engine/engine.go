@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package engine executes modules with Wasmtime in this process.
 //
 // Wasmtime comes with wasmtime-go, whose library is linked here. For speed the

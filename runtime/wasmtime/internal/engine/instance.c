@@ -18,8 +18,10 @@ static struct wasmtime_error *on_epoch(struct wasmtime_context *context, void *d
 static struct wasmtime_error *set_wasi(wb_instance *in, wb_stdio stdio) {
 	const char *argv[] = {"guest"};
 	struct wasi_config_t *wasi = wasi_config_new();
-	if (!wasi_config_set_argv(wasi, 1, argv))
+	if (!wasi_config_set_argv(wasi, 1, argv)) {
+		wasi_config_delete(wasi);
 		return wasmtime_error_new("setting the guest's arguments");
+	}
 	if (stdio.in)
 		wasi_config_inherit_stdin(wasi);
 	if (stdio.out)

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package engine
 
 import (
@@ -37,7 +39,7 @@ func TestInterrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, cause)
-		if _, err := i.Call(ctx, []byte("returns")); err != nil {
+		if _, err := i.Call(t.Context(), []byte("returns")); err != nil {
 			t.Error(err)
 		}
 		if _, err := i.Call(ctx, nil); !errors.Is(err, cause) {

@@ -76,8 +76,7 @@ func testGuest(t *testing.T, opts engine.Options, src enginehost.Source) {
 		for _, n := range []int{1, 0, 200, 5000, 1 << 20, 10} {
 			name := strings.Repeat("x", n)
 			answer, err := inst.Call(t.Context(), []byte(name))
-			want := "Hello, " + name + "!"
-			if err != nil || !strings.HasPrefix(want, string(answer[:min(len(answer), 240)])) || n <= 200 && string(answer) != want {
+			if err != nil || string(answer) != "Hello, "+name+"!" {
 				t.Errorf("%+v %+v: a request of %d bytes: answer of %d, error %v", opts, src, n, len(answer), err)
 			}
 		}

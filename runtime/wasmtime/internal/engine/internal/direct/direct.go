@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package direct makes exchanges straight against Wasmtime's C API, with as
 // little as possible around them: the yardstick of package engine's benchmarks.
 package direct

@@ -1,0 +1,45 @@
+package measure_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/native"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// One's own guest, here an executable that speaks the worker protocol, is
+// started twenty times; each start is timed to its first checked answer.
+func ExampleStarts() {
+	ctx := context.Background()
+	executable, err := workload.Hello(workload.Go).Artifact(ctx, workload.Executable)
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := workload.Prebuilt{
+		Label: "greeter",
+		Files: map[workload.Form]string{workload.Executable: executable},
+		Ask:   []byte("you"), Want: []byte("Hello, you!"),
+	}
+	for _, r := range []runtime.Runtime{native.New()} {
+		img, err := r.Prepare(ctx, w)
+		if err != nil {
+			log.Fatal(err)
+		}
+		starts, err := measure.Starts(ctx, img, w, 20, measure.StartOptions{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, m := range measure.StartMetrics(starts) {
+			if m.Unit == "p50-ns" {
+				fmt.Println(r.Name(), "has a median:", m.Value > 0)
+			}
+		}
+		img.Close()
+	}
+	// Output:
+	// native has a median: true
+}
