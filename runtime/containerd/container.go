@@ -20,8 +20,10 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
-// grace is how long a guest whose input has ended may take to end.
-const grace = 250 * time.Millisecond
+const (
+	grace     = 250 * time.Millisecond // for a guest whose input has ended
+	deathTime = 5 * time.Second        // for a guest whose output has ended
+)
 
 // container is a running guest: a snapshot, a container and a task of that ID.
 type container struct {
@@ -73,7 +75,7 @@ func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Tim
 	}
 	mark(runtime.Start, time.Now())
 	if err := c.stdio.conn.Ready(ctx); err != nil {
-		return c.explain(err)
+		return c.explain(ctx, err)
 	}
 	mark(runtime.Ready, time.Now())
 	return nil
@@ -144,14 +146,16 @@ func (c *container) wait() {
 }
 
 // explain makes of an error that came with the end of the guest's output an
-// *oci.ExitError if the guest has ended indeed.
-func (c *container) explain(err error) error {
+// *oci.ExitError if the guest ends indeed.
+func (c *container) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, deathTime)
+	defer cancel()
 	select {
 	case <-c.exited:
-	case <-time.After(grace):
+	case <-ctx.Done():
 		return err
 	}
 	if c.err != nil {
@@ -159,7 +163,7 @@ func (c *container) explain(err error) error {
 	}
 	select {
 	case <-c.stdio.read:
-	case <-time.After(grace):
+	case <-ctx.Done():
 	}
 	return &oci.ExitError{Status: c.status, Stderr: c.stdio.stderr.String(), Err: err}
 }
@@ -168,7 +172,7 @@ func (c *container) explain(err error) error {
 func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 	answer, err := c.stdio.conn.Call(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("containerd: %w", c.image.link.explain(c.explain(err)))
+		return nil, fmt.Errorf("containerd: %w", c.image.link.explain(c.explain(ctx, err)))
 	}
 	return answer, nil
 }

@@ -225,7 +225,7 @@ func (l *link) close() error {
 	}
 	errs = append(errs, l.dir.Close())
 	if l.daemon != nil {
-		<-l.daemon.exited
+		errs = append(errs, l.daemon.end())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("containerd: closing: %w", err)

@@ -3,6 +3,9 @@ package containerd_test
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,10 +62,14 @@ func TestProbe(t *testing.T) {
 }
 
 func TestProbeOfAbsentDaemon(t *testing.T) {
-	_, err := containerd.New(containerd.Options{Address: "/no/such/socket"}).Probe(t.Context())
+	const socket = "/no/such/socket"
+	_, err := containerd.New(containerd.Options{Address: socket}).Probe(t.Context())
 	var u *workload.Unavailable
 	if !errors.As(err, &u) || u.Fix == "" {
-		t.Errorf("error %v, want an *Unavailable with a remedy", err)
+		t.Fatalf("error %v, want an *Unavailable with a remedy", err)
+	}
+	if os.Geteuid() == 0 && (!strings.Contains(u.Why, socket) || !strings.Contains(u.Fix, "start that containerd")) {
+		t.Errorf("error %v, want one with the socket and what to do about it", err)
 	}
 }
 
@@ -169,6 +176,41 @@ func TestGuestThatDiesOfARequest(t *testing.T) {
 	var exit *oci.ExitError
 	if !errors.As(err, &exit) || exit.Status != 4 {
 		t.Errorf("error %v, want an *ExitError with status 4", err)
+	}
+	if err := inst.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The cause of death is told even if the guest takes its time to die.
+func TestGuestThatDiesSlowly(t *testing.T) {
+	img, host := prepare(t, "lingers")
+	inst, err := img.Start(t.Context(), ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	_, err = inst.Call(t.Context(), []byte("x"))
+	var exit *oci.ExitError
+	if !errors.As(err, &exit) || exit.Stderr != "at last" || exit.Status != 4 {
+		t.Errorf("error %v, want an *ExitError with status 4 and what the guest wrote", err)
+	}
+	if err := inst.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuestThatLivesOnWithoutItsOutput(t *testing.T) {
+	img, host := prepare(t, "mute")
+	inst, err := img.Start(t.Context(), ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	_, err = inst.Call(t.Context(), []byte("x"))
+	var exit *oci.ExitError
+	if !errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &exit) {
+		t.Errorf("error %v, want io.ErrUnexpectedEOF and no *ExitError", err)
 	}
 	if err := inst.Close(); err != nil {
 		t.Error(err)

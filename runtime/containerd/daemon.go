@@ -25,6 +25,7 @@ import (
 const (
 	dialTime  = time.Second
 	readyTime = 20 * time.Second // for a private daemon to listen
+	killTime  = 10 * time.Second // for a killed private daemon to end
 )
 
 // dial finds out whether a daemon listens at address, before a client waits for
@@ -53,9 +54,10 @@ func dial(address string) (pid int, err error) {
 
 // daemon is a private containerd.
 type daemon struct {
-	log    string
-	exited chan struct{} // err is set
-	err    error
+	log     string
+	process *os.Process
+	exited  chan struct{} // err is set
+	err     error
 }
 
 // config keeps everything of the daemon in the run's directory and leaves out
@@ -110,6 +112,7 @@ func (d *daemon) run(cmd *exec.Cmd) error {
 		goruntime.LockOSThread()
 		defer goruntime.UnlockOSThread()
 		err := cmd.Start()
+		d.process = cmd.Process
 		started <- err
 		if err == nil {
 			d.err = cmd.Wait()
@@ -135,6 +138,19 @@ func (d *daemon) listening(ctx context.Context, address string) error {
 			return fmt.Errorf("containerd does not listen at %s: %w; its log ends: %s", address, context.Cause(ctx), d.tail())
 		case <-time.After(time.Millisecond):
 		}
+	}
+}
+
+// end kills the daemon if nothing else has, and waits until it has ended.
+func (d *daemon) end() error {
+	if err := d.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("killing containerd: %w", err)
+	}
+	select {
+	case <-d.exited:
+		return nil
+	case <-time.After(killTime):
+		return fmt.Errorf("process %d did not end within %v of SIGKILL", d.process.Pid, killTime)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,19 @@ func TestClosedImageLeavesTheDaemonEmpty(t *testing.T) {
 	}
 	if _, err := l.client.SnapshotService(defaultSnapshotter).Stat(ctx, second.(*image).chain); ignoreNotFound(err) != nil || err == nil {
 		t.Errorf("the image's snapshot is left: %v", err)
+	}
+}
+
+// A daemon that closing its directory did not end is ended all the same.
+func TestDaemonEnds(t *testing.T) {
+	d := &daemon{exited: make(chan struct{})}
+	if err := d.run(exec.Command("sleep", "3600")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.end(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -23,9 +23,10 @@ import (
 )
 
 const (
-	grace    = 250 * time.Millisecond // for a guest whose input has ended
-	runcTime = 10 * time.Second       // for runc to make a container nobody waits for any more
-	stopTime = 20 * time.Second       // for everything that Close does
+	grace     = 250 * time.Millisecond // for a guest whose input has ended
+	deathTime = 5 * time.Second        // for a guest whose output has ended
+	runcTime  = 10 * time.Second       // for runc to make a container nobody waits for any more
+	stopTime  = 20 * time.Second       // for everything that Close does
 )
 
 // container is a running guest. What it consists of is removed without runc:
@@ -38,10 +39,11 @@ type container struct {
 
 	conn   *worker.Conn
 	stderr excerpt.Writer // of runc first, then of the guest
-	read   chan struct{}
+	pipe   *os.File       // whence stderr is read
+	read   chan struct{}  // nothing is read any more
 
 	runc   *exec.Cmd
-	exited chan struct{} // runc has ended: runcErr, exitTime and init are set
+	exited chan struct{} // runc has ended: err, ended and init are set
 	err    error
 	ended  time.Time
 	init   *rundir.Process
@@ -103,12 +105,11 @@ func (c *container) exec() error {
 		closeAll(ours[:])
 		return err
 	}
-	c.conn = worker.New(ours[0], ours[1])
+	c.conn, c.pipe = worker.New(ours[0], ours[1]), ours[2]
 	c.read, c.exited = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(c.read)
-		defer ours[2].Close()
-		io.Copy(&c.stderr, ours[2])
+		io.Copy(&c.stderr, c.pipe)
 	}()
 	go func() {
 		defer close(c.exited)
@@ -145,12 +146,14 @@ func (c *container) openInit() (*rundir.Process, error) {
 	return p, nil
 }
 
-// explain says why the guest was not heard, once runc and the guest have ended
-// or ctx has.
+// explain says why the guest was not heard, once runc and the guest have ended,
+// ctx has, or they take too long.
 func (c *container) explain(ctx context.Context, err error) error {
 	select {
 	case <-c.exited:
 	case <-ctx.Done():
+		return err
+	case <-time.After(runcTime):
 		return err
 	}
 	if c.err != nil {
@@ -162,21 +165,31 @@ func (c *container) explain(ctx context.Context, err error) error {
 		return oci.ClassifyCreate(fmt.Errorf("making the container: %w: %s", c.err, message), message)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return c.exit(err)
+		return c.exit(ctx, err)
 	}
 	return err
 }
 
 // exit makes of an error that came with the end of the guest's output an
-// *oci.ExitError if the guest has ended indeed.
-func (c *container) exit(err error) error {
-	<-c.exited
+// *oci.ExitError if the guest ends indeed.
+func (c *container) exit(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, deathTime)
+	defer cancel()
+	select {
+	case <-c.exited:
+	case <-ctx.Done():
+		return err
+	}
 	if c.init != nil {
-		if ended, _ := c.init.Wait(grace); !ended {
+		deadline, _ := ctx.Deadline()
+		if ended, _ := c.init.Wait(time.Until(deadline)); !ended {
 			return err
 		}
 	}
-	<-c.read
+	select {
+	case <-c.read:
+	case <-ctx.Done():
+	}
 	return &oci.ExitError{Status: -1, Stderr: c.stderr.String(), Err: err}
 }
 
@@ -184,7 +197,7 @@ func (c *container) exit(err error) error {
 func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 	answer, err := c.conn.Call(ctx, request)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) {
-		err = c.exit(err)
+		err = c.exit(ctx, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("runc: %w", err)
@@ -192,12 +205,16 @@ func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// Scope names the container's first process.
+// Scope names the container's first process, unless runc hangs and has not told
+// which that is.
 func (c *container) Scope() runtime.Scope {
 	s := runtime.Scope{Cgroup: c.cgroup}
-	<-c.exited
-	if c.init != nil {
-		s.Own = []int{c.init.PID}
+	select {
+	case <-c.exited:
+		if c.init != nil {
+			s.Own = []int{c.init.PID}
+		}
+	case <-time.After(runcTime):
 	}
 	return s
 }
@@ -209,11 +226,12 @@ func (c *container) Close() error {
 	defer cancel()
 	var errs []error
 	if c.exited != nil {
-		errs = append(errs, c.stop())
+		errs = append(errs, c.stop(ctx))
 	}
 	errs = append(errs, rundir.RemoveCgroup(ctx, c.cgroup))
 	if c.exited != nil {
-		<-c.read // nobody is left to write
+		errs = append(errs, c.pipe.Close()) // ends the reading even if somebody is left to write
+		<-c.read
 	}
 	errs = append(errs, rundir.Unmount(filepath.Join(c.bundle, "rootfs")), os.RemoveAll(c.bundle), os.RemoveAll(c.image.dir.Path("runc", c.id)))
 	if err := errors.Join(errs...); err != nil {
@@ -223,13 +241,17 @@ func (c *container) Close() error {
 }
 
 // stop waits for runc, and for the guest until its grace is over.
-func (c *container) stop() error {
+func (c *container) stop(ctx context.Context) error {
 	err := c.conn.Close()
 	select {
 	case <-c.exited:
 	case <-time.After(runcTime):
 		err = errors.Join(err, c.runc.Process.Kill())
-		<-c.exited
+		select {
+		case <-c.exited:
+		case <-ctx.Done():
+			return errors.Join(err, fmt.Errorf("waiting for runc: %w", context.Cause(ctx)))
+		}
 	}
 	if c.init == nil {
 		return err

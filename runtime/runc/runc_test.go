@@ -3,6 +3,7 @@ package runc_test
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -161,6 +162,41 @@ func TestGuestThatDiesOfARequest(t *testing.T) {
 	var exit *oci.ExitError
 	if !errors.As(err, &exit) {
 		t.Errorf("error %v, want an *ExitError", err)
+	}
+	if err := inst.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The cause of death is told even if the guest takes its time to die.
+func TestGuestThatDiesSlowly(t *testing.T) {
+	img, host := prepare(t, "lingers")
+	inst, err := img.Start(t.Context(), ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	_, err = inst.Call(t.Context(), []byte("x"))
+	var exit *oci.ExitError
+	if !errors.As(err, &exit) || exit.Stderr != "at last" {
+		t.Errorf("error %v, want an *ExitError and what the guest wrote", err)
+	}
+	if err := inst.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuestThatLivesOnWithoutItsOutput(t *testing.T) {
+	img, host := prepare(t, "mute")
+	inst, err := img.Start(t.Context(), ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	_, err = inst.Call(t.Context(), []byte("x"))
+	var exit *oci.ExitError
+	if !errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &exit) {
+		t.Errorf("error %v, want io.ErrUnexpectedEOF and no *ExitError", err)
 	}
 	if err := inst.Close(); err != nil {
 		t.Error(err)

@@ -154,6 +154,41 @@ func TestSweepClearsWhatADeadRunMade(t *testing.T) {
 	empty(t, tmp)
 }
 
+// Runs whose locks cannot be had do not keep the others from being swept,
+// whichever come first.
+func TestSweepDespiteALockThatFails(t *testing.T) {
+	tmp := short(t)
+	d, err := makeNamed("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.lock.Close()
+	var broken []string
+	for _, id := range []string{"a", "z"} {
+		path := filepath.Join(d.parent, id+lockSuffix)
+		if err := os.Symlink("nowhere", path); err != nil {
+			t.Fatal(err)
+		}
+		broken = append(broken, path)
+	}
+	err = Sweep(t.Context(), nil)
+	for _, path := range broken {
+		if !errors.Is(err, unix.ELOOP) || !strings.Contains(err.Error(), path) {
+			t.Errorf("error %v, want one about %s", err, path)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(d.Path()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the dead run was not swept: %v", err)
+	}
+	if err := Sweep(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	empty(t, tmp)
+}
+
 func TestSweepLeavesForeignObjectsToWhoKnowsTheDaemon(t *testing.T) {
 	tmp := short(t)
 	d, err := Make()

@@ -21,10 +21,7 @@ var ErrLater = errors.New("left for a later sweep")
 // those runs are left.
 func Sweep(ctx context.Context, foreign func(ctx context.Context, address, id string) error) error {
 	dead, err := deadRuns()
-	if err != nil {
-		return err
-	}
-	var errs []error
+	errs := []error{err}
 	for _, d := range dead {
 		errs = append(errs, d.sweep(ctx, foreign))
 	}
@@ -51,7 +48,8 @@ func (d *Dir) sweep(ctx context.Context, foreign func(ctx context.Context, addre
 	return d.clear(ctx)
 }
 
-// deadRuns returns the runs of dead owners, whose locks it takes.
+// deadRuns returns the runs of dead owners, whose locks it takes. It returns
+// them with an error too, about the runs that it could not lock.
 func deadRuns() ([]*Dir, error) {
 	parent, err := parentDir()
 	if err != nil {
@@ -67,18 +65,19 @@ func deadRuns() ([]*Dir, error) {
 		return nil, err
 	}
 	var dead []*Dir
+	var errs []error
 	for _, id := range ids {
 		d := &Dir{parent: parent, id: id}
 		if d.lock, err = tryLock(d.lockPath()); err == nil {
 			dead = append(dead, d)
 		} else if err != errLive {
-			return dead, err
+			errs = append(errs, err)
 		}
 	}
 	if len(ids) == 0 {
 		return nil, removeShared(parent)
 	}
-	return dead, nil
+	return dead, errors.Join(errs...)
 }
 
 // unmountBelow unmounts everything mounted below dir, the latest mount first.

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -45,8 +47,9 @@ func Require(t testing.TB, name string, unavailable error) {
 }
 
 // Echo is a workload whose guest answers "hello " and the request. Mode, if not
-// "", makes it misbehave: "exits", "other", "silent", "stubborn", "dies" on a
-// request, or "missing" from its image.
+// "", makes it misbehave: "exits", "other", "silent", "stubborn", "missing" from
+// its image, or, on a request, "dies", "lingers" without its output before it
+// dies, or is "mute" and lives on.
 type Echo struct {
 	Mode string
 	Dir  string // for the root file system
@@ -102,6 +105,7 @@ type Host struct {
 	Tmp     string
 	pids    []int
 	cgroups []string
+	dead    []string // sockets, from before
 }
 
 // Watch sets TMPDIR to a directory of the test's own, in which the runs that it
@@ -114,7 +118,7 @@ func Watch(t testing.TB) *Host {
 	}
 	t.Cleanup(func() { os.RemoveAll(tmp) })
 	t.Setenv("TMPDIR", tmp)
-	return &Host{Tmp: tmp}
+	return &Host{Tmp: tmp, dead: refusing(shimSockets(t))}
 }
 
 // Add remembers what an instance consists of.
@@ -149,7 +153,7 @@ func (h *Host) Leftovers(t testing.TB) []string {
 		}
 	}
 	left = append(left, h.processes(t)...)
-	left = append(left, deadSockets(t)...)
+	left = append(left, h.deadSockets(t)...)
 	runs, err := filepath.Glob(filepath.Join(h.Tmp, "wasmbench-*"))
 	if err != nil {
 		t.Fatal(err)
@@ -157,23 +161,45 @@ func (h *Host) Leftovers(t testing.TB) []string {
 	return append(left, runs...)
 }
 
-// deadSockets lists the sockets of shims that nobody listens at.
-func deadSockets(t testing.TB) (left []string) {
+// patience is how long a test elsewhere may take to remove the sockets of shims
+// that it has killed.
+const patience = 10 * time.Second
+
+// deadSockets lists the sockets of shims that nobody has listened at since it
+// was called, other than those from before.
+func (h *Host) deadSockets(t testing.TB) (left []string) {
+	t.Helper()
+	sockets := slices.DeleteFunc(refusing(shimSockets(t)), func(path string) bool { return slices.Contains(h.dead, path) })
+	for begin := time.Now(); len(sockets) > 0 && time.Since(begin) < patience; sockets = refusing(sockets) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	for _, path := range sockets {
+		left = append(left, "socket "+path)
+	}
+	return left
+}
+
+func shimSockets(t testing.TB) []string {
 	t.Helper()
 	sockets, err := filepath.Glob("/run/containerd/s/*")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sockets
+}
+
+// refusing lists those of the sockets that nobody listens at.
+func refusing(sockets []string) (dead []string) {
 	for _, path := range sockets {
 		conn, err := net.Dial("unix", path)
 		if errors.Is(err, unix.ECONNREFUSED) {
-			left = append(left, "socket "+path)
+			dead = append(dead, path)
 		}
 		if err == nil {
 			conn.Close()
 		}
 	}
-	return left
+	return dead
 }
 
 // processes lists those that live and were instances, or that have a path
