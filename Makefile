@@ -22,12 +22,13 @@ test: deps
 
 bench: deps
 	@if [ -e $(OUT) ]; then mv $(OUT) $(OUT).old; fi
-	@for i in $$(seq $(COUNT)); do \
+	@rm -f $(OUT).failed; \
+	for i in $$(seq $(COUNT)); do \
 		echo "# process $$i of $(COUNT)"; \
-		go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0 . $(ARGS) >$(OUT).part || { cat $(OUT).part; exit 1; }; \
-		cat $(OUT).part; cat $(OUT).part >>$(OUT); rm $(OUT).part; \
-	done
-	@$(MAKE) --no-print-directory table
+		{ go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0 . $(ARGS) || echo "FAIL: process $$i" >>$(OUT).failed; } | tee -a $(OUT); \
+	done; \
+	$(MAKE) --no-print-directory table; \
+	if [ -e $(OUT).failed ]; then cat $(OUT).failed; rm $(OUT).failed; exit 1; fi
 
 table:
 	@go tool benchstat -col '/runtime@($(COLUMNS))' -row '.name,/workload,/guest,/cache' -filter '.unit:(ns/op OR cpu-%)' $(OUT)

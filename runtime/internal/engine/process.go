@@ -33,7 +33,6 @@ func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.
 		return nil, err
 	}
 	defer stamps.Close()
-	epoch := time.Now()
 	inst, created, ready, err := process.StartWorker(ctx, i.host, i.args, w)
 	w.Close()
 	if err != nil {
@@ -41,7 +40,7 @@ func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.
 	}
 	var b [16]byte
 	if _, err := io.ReadFull(stamps, b[:]); err == nil {
-		begun, loaded := sinceBoot(epoch, b[:8]), sinceBoot(epoch, b[8:])
+		begun, loaded := stampTime(b[:8]), stampTime(b[8:])
 		if begun.Before(created) { // the harness was told late that the host had been executed
 			created = begun
 		}
@@ -55,11 +54,10 @@ func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.
 	return inst, nil
 }
 
-// sinceBoot turns a stamp of CLOCK_MONOTONIC into a time that compares with
-// near, a recent time of this process.
-func sinceBoot(near time.Time, stamp []byte) time.Time {
+// stampTime turns a stamp of CLOCK_MONOTONIC into a time of this process.
+func stampTime(stamp []byte) time.Time {
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	age := now.Nano() - int64(binary.LittleEndian.Uint64(stamp))
-	return near.Add(time.Since(near) - time.Duration(age))
+	return time.Now().Add(-time.Duration(age))
 }
