@@ -63,7 +63,7 @@ const largestBatch = 256
 
 // between does what comes outside the clock: the image forgets before Before
 // runs, for pages that are still mapped stay in the page cache.
-func between(ctx context.Context, img runtime.Image, opts StartOptions) error {
+func between(ctx context.Context, img any, opts StartOptions) error {
 	if u, ok := img.(runtime.Unloader); ok && opts.First {
 		if err := u.Unload(ctx); err != nil {
 			return err

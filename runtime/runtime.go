@@ -96,3 +96,22 @@ type StartTimer interface {
 type CallTimer interface {
 	TimeCalls(ctx context.Context, n int, request []byte, check func([]byte) error) ([]time.Duration, error)
 }
+
+// A Restarter is an instance that can be stopped without being removed, as a
+// container can. What Start made for it, such as a root file system, stays.
+type Restarter interface {
+	// Stop ends the guest and keeps the instance.
+	Stop(context.Context) error
+	// Restart starts the guest again and returns when it has said that it is
+	// ready, calling mark as Image.Start does. After an error the instance can
+	// only be closed.
+	Restart(ctx context.Context, mark func(Phase, time.Time)) error
+}
+
+// A Pauser is an instance whose processes can be frozen and thawed.
+type Pauser interface {
+	// Pause returns when no process of the instance runs any more.
+	Pause(context.Context) error
+	// Resume lets them go on.
+	Resume(context.Context) error
+}

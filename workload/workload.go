@@ -8,6 +8,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -25,9 +26,34 @@ const (
 	// functions of the exchange, which README.md describes.
 	Reactor Form = "reactor"
 	// RootFS is a directory that holds the root file system of a container,
-	// with the Executable as /guest.
+	// with the Executable as /guest. Where the workload is Layered it holds
+	// only what comes on top of the base.
 	RootFS Form = "rootfs"
+	// Server is a program for the host that listens for HTTP on the address in
+	// its first argument and answers a POST of a request to / with status 200
+	// and the answer as the body, by the HTTP server that comes with its
+	// language. It logs to its standard output and error.
+	Server Form = "server"
+	// ServerRootFS is as RootFS, with the Server as /guest.
+	ServerRootFS Form = "server-rootfs"
+	// CGI is a WASI preview 1 command that answers one request: it reads the
+	// request, as many bytes as CONTENT_LENGTH says, from its standard input
+	// and writes a CGI response with the answer as its body.
+	CGI Form = "cgi"
 )
+
+// Layered is a workload whose root file systems lie on top of another that is
+// shared, such as a distribution with an interpreter.
+type Layered interface {
+	// Base returns a directory with the root file system below RootFS and
+	// ServerRootFS, and says in a line what is in it and whence; or "" where
+	// there is none. The directory is shared and must not be changed.
+	Base(ctx context.Context) (dir, origin string, err error)
+}
+
+// ErrNoForm is wrapped by the *Unavailable about a form in which a guest is not
+// made at all, here or elsewhere, such as a module of a Node.js guest.
+var ErrNoForm = errors.New("the guest is not made in this form")
 
 // A Workload is a function from request bytes to an answer that can be
 // checked, together with the guest that implements it.

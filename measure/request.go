@@ -1,0 +1,171 @@
+package measure
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// FirstRequests starts n services of img one after the other, each from before
+// ServerImage.Serve to the first response with status 200 whose body has been
+// checked, and closes each before the next starts. The phase Ready ends when
+// the service takes the connection. It returns a timeline for each, or the
+// first error.
+//
+// Nobody tells when a service listens: it is tried from this process. The pause
+// between two tries is a fiftieth of the time that has passed, between 50 µs
+// and 1 ms, so that what it adds is under two in a hundred and the tries take
+// little from the service.
+//
+// The port is chosen outside the clock. opts.First is taken as set: what the
+// image keeps in memory is forgotten before each.
+func FirstRequests(ctx context.Context, img runtime.ServerImage, w workload.Workload, n int, opts StartOptions) ([]runtime.Timeline, error) {
+	opts.First = true
+	all := make([]runtime.Timeline, 0, n)
+	err := sample(ctx, n, opts.Budget, opts.Limit, func(ctx context.Context, reset func(int)) error {
+		if err := between(ctx, img, opts); err != nil {
+			return err
+		}
+		address, err := runtime.FreeAddress()
+		if err != nil {
+			return err
+		}
+		reset(1)
+		t, err := firstRequest(ctx, img, address, w)
+		if err == nil {
+			all = append(all, *t)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("after %d of %d first requests: %w", len(all), n, err)
+	}
+	return all, nil
+}
+
+func firstRequest(ctx context.Context, img runtime.ServerImage, address string, w workload.Workload) (*runtime.Timeline, error) {
+	begin := time.Now()
+	t := runtime.NewTimeline(begin)
+	svc, err := img.Serve(ctx, address, t.Mark)
+	if err != nil {
+		return nil, err
+	}
+	err = firstResponse(ctx, svc, w, begin, t)
+	t.Mark(runtime.Served, time.Now())
+	if err != nil {
+		err = svc.Explain(fmt.Errorf("first request to %s: %w", svc.Address(), err))
+	}
+	cerr := svc.Close()
+	t.Mark(runtime.Stop, time.Now())
+	if err == nil && cerr != nil {
+		return nil, fmt.Errorf("closing the service: %w", cerr)
+	}
+	return t, errors.Join(err, cerr)
+}
+
+const (
+	shortestPause = 50 * time.Microsecond
+	longestPause  = time.Millisecond
+)
+
+var errServiceEnded = errors.New("the service ended before it answered")
+
+// firstResponse tries until a response has been checked. What a service does
+// that is not up yet is no error: to refuse or drop the connection, or to
+// answer that it is unavailable.
+func firstResponse(ctx context.Context, svc runtime.Service, w workload.Workload, begin time.Time, t *runtime.Timeline) error {
+	var last error
+	for {
+		err := tryRequest(ctx, svc.Address(), w, t)
+		switch cause := context.Cause(ctx); {
+		case err == nil:
+			return nil
+		case cause != nil && last != nil:
+			return fmt.Errorf("%w; the try before: %w", cause, last)
+		case cause != nil:
+			return fmt.Errorf("%w: %w", cause, err)
+		case !errors.As(err, new(*notYet)):
+			return err
+		}
+		last = err
+		select {
+		case <-svc.Ended():
+			return fmt.Errorf("%w: %w", errServiceEnded, err)
+		default:
+		}
+		// A timer of less than a millisecond would take a whole one.
+		pause := unix.NsecToTimespec(int64(min(max(time.Since(begin)/50, shortestPause), longestPause)))
+		unix.Nanosleep(&pause, nil)
+	}
+}
+
+// notYet is what an attempt came to that is worth another.
+type notYet struct{ error }
+
+func (n *notYet) Unwrap() error { return n.error }
+
+func tryRequest(ctx context.Context, address string, w workload.Workload, t *runtime.Timeline) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return later(err)
+	}
+	defer conn.Close()
+	t.Mark(runtime.Ready, time.Now())
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	request, err := http.NewRequest(http.MethodPost, "http://"+address+"/", bytes.NewReader(w.Request()))
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	if err := request.Write(conn); err != nil {
+		return later(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		return later(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, largestBody))
+	if err != nil {
+		return later(err)
+	}
+	switch response.StatusCode {
+	case http.StatusOK:
+		return w.Check(body)
+	case http.StatusServiceUnavailable:
+		return &notYet{statusError(response, body)}
+	}
+	return statusError(response, body)
+}
+
+// largestBody is how much of a response is read, in bytes.
+const largestBody = 64 << 20
+
+func statusError(response *http.Response, body []byte) error {
+	const most = 200
+	return fmt.Errorf("status %s where 200 was expected, body %.*q", response.Status, most, body)
+}
+
+// later makes of an error of the connection one that is worth another try.
+func later(err error) error {
+	for _, passing := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, passing) {
+			return &notYet{err}
+		}
+	}
+	return err
+}
