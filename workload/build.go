@@ -19,7 +19,7 @@ import (
 // The guests' sources, and the modules that guests/c/build.sh made of the C
 // ones.
 //
-//go:embed guests/c guests/go
+//go:embed guests/c guests/go guests/node guests/python
 var guests embed.FS
 
 // modulePath is what the Go guests' import paths begin with.
@@ -93,6 +93,11 @@ func buildGo(ctx context.Context, name string, f Form) (string, error) {
 	case Reactor:
 		env = append(env, "GOOS=wasip1", "GOARCH=wasm")
 		args = append(args, "-buildmode=c-shared", "-tags=reactor")
+	case CGI:
+		env = append(env, "GOOS=wasip1", "GOARCH=wasm")
+		args = append(args, "-tags=cgi")
+	case Server:
+		args = append(args, "-tags=server")
 	}
 	key := strings.Join(append(append([]string{version}, args...), env...), " ")
 	return build(ctx, name, key, "guests/go", func(src, out string) *exec.Cmd {
@@ -194,25 +199,4 @@ func unpackModule(ctx context.Context, name string, f Form) (string, error) {
 		return "", err
 	}
 	return filepath.Join(entry, file), nil
-}
-
-// rootFS returns a directory that holds the executable as /guest and the
-// directories that a container's mounts cover.
-func (g *Guest) rootFS(ctx context.Context) (string, error) {
-	executable, err := g.Artifact(ctx, Executable)
-	if err != nil {
-		return "", err
-	}
-	b, err := os.ReadFile(executable)
-	if err != nil {
-		return "", err
-	}
-	return cache.Make(ctx, "rootfs", cache.Key(string(b)), func(dir string) error {
-		for _, d := range []string{"dev", "proc", "sys", "tmp"} {
-			if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-				return err
-			}
-		}
-		return os.WriteFile(filepath.Join(dir, "guest"), b, 0o755)
-	})
 }

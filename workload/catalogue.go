@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -12,19 +13,37 @@ import (
 type Language string
 
 const (
-	C  Language = "c"
-	Go Language = "go"
+	C           Language = "c"
+	Go          Language = "go"
+	Node        Language = "node"         // JavaScript on Node.js
+	NodeJitless Language = "node-jitless" // the same, interpreted only
+	Python      Language = "python"       // on CPython
 )
 
-// Languages returns the languages in which the catalogue has every workload.
-func Languages() []Language { return []Language{C, Go} }
+// forms are those in which the catalogue has a workload.
+var forms = map[Language][]Form{
+	C:           {Executable, RootFS, Command, Reactor, CGI},
+	Go:          {Executable, RootFS, Command, Reactor, CGI, Server, ServerRootFS},
+	Node:        {Executable, RootFS, Server, ServerRootFS},
+	NodeJitless: {Executable, RootFS, Server, ServerRootFS},
+	Python:      {Executable, RootFS, Server, ServerRootFS},
+}
+
+// Languages returns the languages in which the catalogue has every workload,
+// each in the forms that it can have there.
+func Languages() []Language { return []Language{C, Go, Node, NodeJitless, Python} }
 
 // A Guest is a workload of the catalogue in one language.
+//
+// A guest in a language that is interpreted is, as Executable or Server, a
+// script whose first line names the interpreter found on the host, run as that
+// runs by default; its root file systems lie on a base that has one.
 type Guest struct {
 	name     string
 	language Language
 	request  []byte
 	want     []byte
+	base     base
 }
 
 // Hello greets the name in its request: the least that a guest can do, so that
@@ -33,15 +52,25 @@ func Hello(l Language) *Guest {
 	return &Guest{name: "hello", language: l, request: []byte("World"), want: []byte("Hello, World!")}
 }
 
-// MaxFibonacci is the largest n whose Fibonacci number fits in 64 bits.
-const MaxFibonacci = 93
+// MaxFibonacci is the largest n whose Fibonacci number fits in 64 bits, and
+// MaxFibonacciNode the largest whose number is exact as a number of JavaScript,
+// which is what its authors would use.
+const (
+	MaxFibonacci     = 93
+	MaxFibonacciNode = 78
+)
 
 // Fibonacci computes the nth Fibonacci number by plain double recursion, about
 // 1.618^n calls of a function. The guests' sources keep every compiler from
-// changing that shape. n is from 0 to MaxFibonacci.
+// changing that shape. n is from 0 to MaxFibonacci, for Node and NodeJitless to
+// MaxFibonacciNode, beyond which these guests answer with an error.
 func Fibonacci(l Language, n int) (*Guest, error) {
-	if n < 0 || n > MaxFibonacci {
-		return nil, fmt.Errorf("workload fibonacci: n=%d is not between 0 and %d", n, MaxFibonacci)
+	most := MaxFibonacci
+	if l == Node || l == NodeJitless {
+		most = MaxFibonacciNode
+	}
+	if n < 0 || n > most {
+		return nil, fmt.Errorf("workload fibonacci: n=%d is not between 0 and %d, as guest %s computes it", n, most, l)
 	}
 	var a, b uint64 = 0, 1
 	for range n {
@@ -74,21 +103,70 @@ func (g *Guest) Check(answer []byte) error {
 
 // Artifact returns the guest in the form f from the user's cache, where it is
 // built from the embedded sources at its first use. The modules of the C guests
-// are embedded built.
+// are embedded built. Where a language has no such form the error is an
+// *Unavailable that wraps ErrNoForm.
 func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
+	if !slices.Contains(forms[g.language], f) {
+		return "", g.noForm(f)
+	}
 	switch {
 	case f == RootFS:
-		return g.rootFS(ctx)
-	case f == Executable && g.language == C:
-		return buildC(ctx, g.name)
-	case (f == Command || f == Reactor) && g.language == C:
-		return unpackModule(ctx, g.name, f)
-	case (f == Executable || f == Command || f == Reactor) && g.language == Go:
+		return g.rootFS(ctx, Executable)
+	case f == ServerRootFS:
+		return g.rootFS(ctx, Server)
+	case g.language == Go:
 		return buildGo(ctx, g.name, f)
+	case g.language != C:
+		return buildScript(ctx, g.name, g.language, f)
+	case f == Executable:
+		return buildC(ctx, g.name)
 	}
-	return "", &Unavailable{
-		What: fmt.Sprintf("guest %s of workload %s as %s", g.language, g.name, f),
-		Why:  "the catalogue has no such guest",
-		Fix:  "choose a guest of " + fmt.Sprint(Languages()),
+	return unpackModule(ctx, g.name, f)
+}
+
+// noForm is the error about a form that is not made.
+func (g *Guest) noForm(f Form) error {
+	u := &Unavailable{What: fmt.Sprintf("guest %s of workload %s as %s", g.language, g.name, f), Err: ErrNoForm}
+	var those []Language
+	for _, l := range Languages() {
+		if slices.Contains(forms[l], f) {
+			those = append(those, l)
+		}
 	}
+	switch made := forms[g.language]; {
+	case made == nil:
+		u.Why, u.Fix = "the catalogue has no such language", fmt.Sprintf("choose a guest of %v", Languages())
+	case those == nil:
+		u.Why, u.Fix = "the catalogue has no such form", fmt.Sprintf("choose one of %v", made)
+	default:
+		u.Why, u.Fix = fmt.Sprintf("it can be had as %v", made), fmt.Sprintf("choose a guest of %v", those)
+	}
+	return u
+}
+
+// Base returns the root file system under those of a guest that takes an
+// interpreter: the one given to WithBase, or else one of the host's distribution
+// with its own interpreter, built in the user's cache at its first use, which
+// takes root, mmdebstrap and some 20 seconds. Where it cannot be built the
+// error is an *Unavailable. For C and Go it returns "", "", nil.
+func (g *Guest) Base(ctx context.Context) (dir, origin string, err error) {
+	i, ok := interpreters[g.language]
+	if !ok {
+		return "", "", nil
+	}
+	if g.base.dir != "" {
+		return g.base.dir, g.base.origin, nil
+	}
+	b, err := debianBase(ctx, i)
+	return b.dir, b.origin, err
+}
+
+// WithBase returns the same guest on another base: the directory of a root file
+// system that has the interpreter in /usr/local/bin or /usr/bin, and a line that
+// tells what it is. Nothing in it is run outside a container, so the guest's own
+// files are not compiled for it ahead. A guest of C or Go stays without a base.
+func (g *Guest) WithBase(dir, origin string) *Guest {
+	on := *g
+	on.base = base{dir: dir, origin: origin}
+	return &on
 }

@@ -2,8 +2,9 @@
 // answer that can be checked, and the guests that implement it.
 //
 // A Workload is handed to every runtime alike. The catalogue (Hello,
-// Fibonacci) brings guests in C and Go whose sources and built WebAssembly
-// modules are embedded in this package, so that an importer needs no checkout.
+// Fibonacci) brings guests in C, Go, JavaScript and Python whose sources and
+// built WebAssembly modules are embedded in this package, so that an importer
+// needs no checkout.
 package workload
 
 import (
@@ -16,8 +17,8 @@ import (
 type Form string
 
 const (
-	// Executable is a statically linked program for the host that speaks the
-	// worker protocol on its standard input and output.
+	// Executable is a program for the host that speaks the worker protocol on
+	// its standard input and output: statically linked, or a script.
 	Executable Form = "executable"
 	// Command is a WASI preview 1 module that exports _start and, once
 	// started, behaves as the Executable does.

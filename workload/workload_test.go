@@ -3,6 +3,8 @@ package workload_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,35 +22,59 @@ func catalogue(t testing.TB, l workload.Language) []workload.Workload {
 	return []workload.Workload{workload.Hello(l), fib}
 }
 
+// skip skips the test where err is about what this machine does not have.
+func skip(t testing.TB, err error) {
+	t.Helper()
+	if errors.As(err, new(*workload.Unavailable)) && os.Getenv("WASMBENCH_REQUIRE") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestEveryGuestInEveryForm(t *testing.T) {
+	const program, module, script = "\x7fELF", "\x00asm", "#!/"
+	compiled := map[workload.Form]string{
+		workload.Executable: program, workload.RootFS: program,
+		workload.Command: module, workload.Reactor: module, workload.CGI: module,
+	}
+	served := maps.Clone(compiled)
+	served[workload.Server], served[workload.ServerRootFS] = program, program
+	interpreted := map[workload.Form]string{
+		workload.Executable: script, workload.RootFS: script, workload.Server: script, workload.ServerRootFS: script,
+	}
+	begins := map[workload.Language]map[workload.Form]string{
+		workload.C: compiled, workload.Go: served,
+		workload.Node: interpreted, workload.NodeJitless: interpreted, workload.Python: interpreted,
+	}
 	for _, l := range workload.Languages() {
 		for _, w := range catalogue(t, l) {
-			for _, f := range []workload.Form{workload.Executable, workload.Command, workload.Reactor, workload.RootFS} {
+			for f := range served {
 				t.Run(w.Name()+"/"+string(l)+"/"+string(f), func(t *testing.T) {
 					path, err := w.Artifact(t.Context(), f)
-					if errors.As(err, new(*workload.Unavailable)) && os.Getenv("WASMBENCH_REQUIRE") == "" {
-						t.Skip(err)
+					begin, ok := begins[l][f]
+					if !ok {
+						var u *workload.Unavailable
+						if !errors.As(err, &u) || !errors.Is(err, workload.ErrNoForm) || u.Fix == "" {
+							t.Errorf("%s, %v; want an *Unavailable that wraps ErrNoForm", path, err)
+						}
+						return
 					}
-					if err != nil {
-						t.Fatal(err)
-					}
+					skip(t, err)
 					again, err := w.Artifact(t.Context(), f)
 					if err != nil || again != path {
 						t.Errorf("a second Artifact = %s, %v; the first was %s", again, err, path)
 					}
-					if f == workload.RootFS {
+					if f == workload.RootFS || f == workload.ServerRootFS {
 						path = filepath.Join(path, "guest")
 					}
 					b, err := os.ReadFile(path)
 					if err != nil {
 						t.Fatal(err)
 					}
-					magic := "\x7fELF"
-					if f == workload.Command || f == workload.Reactor {
-						magic = "\x00asm"
-					}
-					if !strings.HasPrefix(string(b), magic) {
-						t.Errorf("%s begins with %q, want %q", path, b[:4], magic)
+					if !strings.HasPrefix(string(b), begin) {
+						t.Errorf("%s begins with %q, want %q", path, b[:4], begin)
 					}
 				})
 			}
@@ -62,7 +88,7 @@ func TestArtifactOfUnknownGuest(t *testing.T) {
 	if !errors.As(err, &u) {
 		t.Fatalf("error %v is no *Unavailable", err)
 	}
-	if u.Why == "" || u.Fix == "" || !strings.Contains(u.What, "cobol") {
+	if !errors.Is(err, workload.ErrNoForm) || u.Why == "" || u.Fix == "" || !strings.Contains(u.What, "cobol") {
 		t.Errorf("%+v does not say what, why and how to mend it", u)
 	}
 }
@@ -75,12 +101,73 @@ func TestArtifactWithoutCompiler(t *testing.T) {
 	}
 }
 
+func TestArtifactWithoutInterpreter(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for l, pkg := range map[workload.Language]string{workload.Node: "nodejs", workload.NodeJitless: "nodejs", workload.Python: "python3"} {
+		_, err := workload.Hello(l).Artifact(t.Context(), workload.Executable)
+		if !errors.As(err, new(*workload.Unavailable)) || !errors.Is(err, exec.ErrNotFound) || !strings.Contains(err.Error(), pkg) {
+			t.Errorf("%s: error %v is no *Unavailable, does not wrap exec.ErrNotFound or does not name the package %s", l, err, pkg)
+		}
+	}
+}
+
+// An interpreter may be a front that chooses another, and that may lie where the
+// first line of a script cannot name it.
+func TestInterpreterBehindAFront(t *testing.T) {
+	path, version, err := workload.Interpreter(t.Context(), workload.Python)
+	skip(t, err)
+	for name, test := range map[string]struct {
+		dir  string
+		want error // of Artifact
+	}{
+		"front": {"front", nil},
+		"space": {"a space", new(workload.Unavailable)},
+		"long":  {strings.Repeat("long", 60), new(workload.Unavailable)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), test.dir)
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			answer := path
+			if test.want != nil {
+				answer = filepath.Join(dir, "python3")
+			}
+			front := fmt.Sprintf("#!/bin/sh\necho '%s'\necho 9.9.9\n", answer)
+			if err := os.WriteFile(filepath.Join(dir, "python3"), []byte(front), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			got, gotVersion, err := workload.Interpreter(t.Context(), workload.Python)
+			if err != nil || got != answer || gotVersion != "9.9.9" {
+				t.Errorf("Interpreter = %s, %s, %v; want %s, 9.9.9 (the real one is %s)", got, gotVersion, err, answer, version)
+			}
+			script, err := workload.Hello(workload.Python).Artifact(t.Context(), workload.Executable)
+			if test.want != nil {
+				if !errors.As(err, new(*workload.Unavailable)) {
+					t.Errorf("error %v, want an *Unavailable", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := os.ReadFile(script); err != nil || !strings.HasPrefix(string(b), "#!"+path+"\n") {
+				t.Errorf("the script is %q, %v", b, err)
+			}
+		})
+	}
+}
+
 func TestArtifactHonoursContext(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := workload.Hello(workload.Go).Artifact(ctx, workload.Command); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
+	for l, f := range map[workload.Language]workload.Form{workload.Go: workload.Command, workload.Node: workload.Executable, workload.Python: workload.RootFS} {
+		if _, err := workload.Hello(l).Artifact(ctx, f); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s as %s: error %v, want context.Canceled", l, f, err)
+		}
 	}
 }
 
@@ -98,9 +185,18 @@ func TestFibonacciAnswers(t *testing.T) {
 			t.Errorf("n=%d: a wrong answer was accepted", n)
 		}
 	}
-	for _, n := range []int{-1, 94} {
-		if _, err := workload.Fibonacci(workload.C, n); err == nil {
-			t.Errorf("n=%d was accepted", n)
+	for _, l := range workload.Languages() {
+		most := workload.MaxFibonacci
+		if l == workload.Node || l == workload.NodeJitless {
+			most = workload.MaxFibonacciNode
+		}
+		if _, err := workload.Fibonacci(l, most); err != nil {
+			t.Error(err)
+		}
+		for _, n := range []int{-1, most + 1} {
+			if _, err := workload.Fibonacci(l, n); err == nil {
+				t.Errorf("%s: n=%d was accepted", l, n)
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ flags="--target=wasm32-wasi --sysroot=/usr -O2 -Wall -Wextra -Werror -Wl,--strip
 cd "$here"
 for guest in hello fibonacci; do
 	clang $flags -o "$out/$guest.command.wasm" worker.c buffer.c "$guest.c"
+	clang $flags -o "$out/$guest.cgi.wasm" cgi.c buffer.c "$guest.c"
 	clang $flags -mexec-model=reactor -o "$out/$guest.reactor.wasm" reactor.c buffer.c "$guest.c"
 done
 clang --version | sed -n 's/.*\(clang version [0-9.]*\).*/\1/p' >"$out/BUILT_WITH"

@@ -1,5 +1,6 @@
 /* A guest is one function from request bytes to answer bytes. The drivers in
- * worker.c and reactor.c call it; the answer stays valid until the next call. */
+ * worker.c, cgi.c and reactor.c call it; the answer stays valid until the next
+ * call. */
 #ifndef WASMBENCH_GUEST_H
 #define WASMBENCH_GUEST_H
 

@@ -28,12 +28,12 @@ func fib(n uint32) uint64 {
 	return result
 }
 
-func answer(request []byte) []byte {
+func answer(dst, request []byte) []byte {
 	n, err := strconv.ParseUint(string(request), 10, 32)
 	if err != nil {
-		return []byte(err.Error())
+		return append(dst, err.Error()...)
 	}
-	return strconv.AppendUint(nil, fib(uint32(n)), 10)
+	return strconv.AppendUint(dst, fib(uint32(n)), 10)
 }
 
 func init() { driver.Register(answer) }
