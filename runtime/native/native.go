@@ -31,28 +31,49 @@ func (native) Probe(context.Context) (runtime.Info, error) {
 	if err != nil || len(kernel) == 0 {
 		return runtime.Info{}, &runtime.Unavailable{What: "native", Why: "the kernel's release cannot be read", Fix: "run on Linux", Err: err}
 	}
-	return runtime.Info{Version: "linux " + kernel[0], Settings: goruntime.GOARCH + ", static executable, fork and exec"}, nil
+	return runtime.Info{Version: "linux " + kernel[0], Settings: goruntime.GOARCH + ", fork and exec, environment of PATH, HOME and TMPDIR"}, nil
 }
 
 func (native) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {
-	path, err := w.Artifact(ctx, workload.Executable)
+	p, err := find(ctx, w, workload.Executable)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	return &image{path: path, size: info.Size()}, nil
+	return &image{p}, nil
 }
 
-type image struct {
+// PrepareServer finds the guest's own HTTP server. The options do not concern
+// it.
+func (native) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+	p, err := find(ctx, w, workload.Server)
+	if err != nil {
+		return nil, err
+	}
+	return &serverImage{p}, nil
+}
+
+// A program is a guest on disk, which nothing has to be done for.
+type program struct {
 	path string
 	size int64
 }
 
-func (i *image) Bytes() int64 { return i.size }
-func (i *image) Close() error { return nil }
+func find(ctx context.Context, w workload.Workload, f workload.Form) (program, error) {
+	path, err := w.Artifact(ctx, f)
+	if err != nil {
+		return program{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return program{}, err
+	}
+	return program{path: path, size: info.Size()}, nil
+}
+
+func (p program) Bytes() int64 { return p.size }
+func (p program) Close() error { return nil }
+
+type image struct{ program }
 
 // Start marks Create when the program has been executed and Ready.
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
@@ -63,4 +84,22 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	mark(runtime.Create, created)
 	mark(runtime.Ready, ready)
 	return w, nil
+}
+
+type serverImage struct{ program }
+
+// Serve marks Create when the program has been executed.
+func (i *serverImage) Serve(ctx context.Context, address string, mark func(runtime.Phase, time.Time)) (runtime.Service, error) {
+	if address == "" {
+		var err error
+		if address, err = runtime.FreeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	s, created, err := process.Serve(ctx, i.path, []string{address}, address)
+	if err != nil {
+		return nil, err
+	}
+	mark(runtime.Create, created)
+	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
@@ -86,44 +87,74 @@ func (e *HostError) Unwrap() error { return e.Err }
 // Prepare takes the guest's module, bounds its shape and compiles it into the
 // cache.
 func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {
-	form, exports := workload.Command, []string{exchange.Entry}
 	if r.Embedded {
-		form, exports = workload.Reactor, []string{exchange.Memory, exchange.Request, exchange.Answer}
-	}
-	path, err := w.Artifact(ctx, form)
-	if err != nil {
-		return nil, err
-	}
-	if err := module.Check(path, string(form), exports...); err != nil {
-		return nil, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
-	}
-	src := []string{path}
-	size, err := cache.Size(path)
-	if err != nil {
-		return nil, err
-	}
-	if !r.AtStart {
-		artifact, err := r.compile(ctx, path)
+		g, err := r.prepare(ctx, w, workload.Reactor)
 		if err != nil {
 			return nil, err
 		}
-		if size, err = cache.Size(artifact); err != nil {
-			return nil, err
-		}
-		src = append(src, artifact)
+		return r.held(g), nil
 	}
-	host, _, err := r.Host.Path(ctx)
+	g, err := r.prepare(ctx, w, workload.Command)
+	if err != nil {
+		return nil, err
+	}
+	return &processImage{label: r.Label, host: g.host, args: r.args("run", g.src...), size: g.size}, nil
+}
+
+// PrepareServer makes the guest's reactor ready as Prepare does. The host's
+// net/http server stands in front of it.
+func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (runtime.ServerImage, error) {
+	g, err := r.prepare(ctx, w, workload.Reactor)
 	if err != nil {
 		return nil, err
 	}
 	if r.Embedded {
-		return &heldImage{label: r.Label, host: host, args: r.args("hold", src), size: size}, nil
+		return &heldServer{image: r.held(g), pool: o.Pool}, nil
 	}
-	return &processImage{label: r.Label, host: host, args: r.args("run", src), size: size}, nil
+	return &processServer{label: r.Label, host: g.host, verb: r.args("serve", "-pool="+strconv.Itoa(o.Pool)), src: g.src, size: g.size}, nil
 }
 
-func (r *Runtime) args(verb string, src []string) []string {
-	return append(append(r.Flags[:len(r.Flags):len(r.Flags)], verb), src...)
+// A guest is what a host is started with.
+type guest struct {
+	host string   // the program
+	src  []string // the module and, unless it is compiled at each start, the artefact
+	size int64    // of what is loaded, in bytes
+}
+
+// prepare finds the guest's module, bounds its shape and compiles it.
+func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workload.Form) (g guest, err error) {
+	exports := []string{exchange.Entry}
+	if form == workload.Reactor {
+		exports = []string{exchange.Memory, exchange.Request, exchange.Answer}
+	}
+	path, err := w.Artifact(ctx, form)
+	if err != nil {
+		return g, err
+	}
+	if err := module.Check(path, string(form), exports...); err != nil {
+		return g, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
+	}
+	g.src = []string{path}
+	load := path
+	if !r.AtStart {
+		if load, err = r.compile(ctx, path); err != nil {
+			return g, err
+		}
+		g.src = append(g.src, load)
+	}
+	if g.size, err = cache.Size(load); err != nil {
+		return g, err
+	}
+	g.host, _, err = r.Host.Path(ctx)
+	return g, err
+}
+
+func (r *Runtime) held(g guest) *heldImage {
+	return &heldImage{label: r.Label, host: g.host, args: r.args("hold", g.src...), size: g.size}
+}
+
+func (r *Runtime) args(verb string, operands ...string) []string {
+	return append(append(r.Flags[:len(r.Flags):len(r.Flags)], verb), operands...)
 }
 
 // compile returns the compiled module, from the cache where it is known. The

@@ -85,6 +85,13 @@ func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.R
 	return &r, nil
 }
 
+// process returns the host, which there is once something was asked of it.
+func (i *heldImage) process() *process.Process {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.proc
+}
+
 // Start starts an instance. The phases are those that the host measured; what
 // the exchange with it takes, and its own start with the first instance, counts
 // to Create.
@@ -93,16 +100,22 @@ func (i *heldImage) Start(ctx context.Context, mark func(runtime.Phase, time.Tim
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Timelines) == 1 {
-		phases := r.Timelines[0].Durations
-		at := time.Now().Add(-r.Timelines[0].FirstAnswer())
-		mark(runtime.Create, at)
-		for _, p := range []runtime.Phase{runtime.Load, runtime.Create, runtime.Start, runtime.Ready} {
-			at = at.Add(phases[p])
-			mark(p, at)
-		}
-	}
+	replay(r, mark, runtime.Load, runtime.Create, runtime.Start, runtime.Ready)
 	return &heldInstance{image: i, id: r.ID}, nil
+}
+
+// replay marks the phases that the host measured and, before them, what the
+// exchange with it took.
+func replay(r *enginehost.Reply, mark func(runtime.Phase, time.Time), phases ...runtime.Phase) {
+	if len(r.Timelines) != 1 {
+		return
+	}
+	at := time.Now().Add(-r.Timelines[0].FirstAnswer())
+	mark(runtime.Create, at)
+	for _, p := range phases {
+		at = at.Add(r.Timelines[0].Durations[p])
+		mark(p, at)
+	}
 }
 
 // Unload makes the host forget the module.
@@ -178,9 +191,7 @@ func (i *heldInstance) Call(ctx context.Context, request []byte) ([]byte, error)
 }
 
 func (i *heldInstance) Scope() runtime.Scope {
-	i.image.mu.Lock()
-	defer i.image.mu.Unlock()
-	return runtime.Scope{Own: []int{i.image.proc.Pid}}
+	return runtime.Scope{Own: []int{i.image.process().Pid}}
 }
 
 // Close frees the instance. Where the host has ended there is nothing to free.

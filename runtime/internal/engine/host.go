@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,30 +33,48 @@ type Host struct {
 	Package string
 	// CGO is whether it takes a C compiler to build.
 	CGO bool
+	// Library finds the library of this machine that the program is linked
+	// with, or returns an *Unavailable. It is nil where the Go toolchain brings
+	// all there is to link.
+	Library func(context.Context) (Library, error)
 
 	mu   sync.Mutex
 	path string
-	key  string // identifies the built program
+	key  string // identifies the built program and its library
 }
 
-// Path returns the path of the built program and a key of its content.
+// A Library is what a host is linked with and how.
+type Library struct {
+	Env []string // for the go command: CGO_CFLAGS, CGO_LDFLAGS
+	Tag string   // the build tag of the code that takes the library
+	Key string   // identifies the library, of which the program holds no more than the name
+}
+
+// Path returns the path of the built program and a key of its content and of
+// its library's.
 func (h *Host) Path(ctx context.Context) (path, key string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.path == "" {
-		if h.path, err = h.build(ctx); err != nil {
-			h.path = ""
+		var lib Library
+		if h.Library != nil {
+			if lib, err = h.Library(ctx); err != nil {
+				return "", "", err
+			}
+		}
+		if path, err = h.build(ctx, lib); err != nil {
 			return "", "", err
 		}
-		if h.key, err = cache.FileKey(h.path); err != nil {
+		if key, err = cache.FileKey(path); err != nil {
 			return "", "", err
 		}
+		h.path, h.key = path, cache.Key(key, lib.Key)
 	}
 	return h.path, h.key, nil
 }
 
 // build leaves it to the Go toolchain to see whether the program is up to date.
-func (h *Host) build(ctx context.Context) (string, error) {
+func (h *Host) build(ctx context.Context, lib Library) (string, error) {
 	goTool, version, err := workload.CompilerGo(ctx)
 	if err != nil {
 		return "", err
@@ -68,16 +87,17 @@ func (h *Host) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(root, "host", cache.Key(source, version))
+	dir := filepath.Join(root, "host", cache.Key(source, version, lib.Key))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	out := filepath.Join(dir, strings.ReplaceAll(h.Package, "/", "-"))
-	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./"+h.Package)
+	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-tags="+lib.Tag, "-o", out, "./"+h.Package)
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH, "CGO_ENABLED=0")
 	if h.CGO {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
+	cmd.Env = append(cmd.Env, lib.Env...)
 	printed, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
@@ -90,7 +110,7 @@ func (h *Host) build(ctx context.Context) (string, error) {
 	return "", &runtime.Unavailable{
 		What: "engine host " + h.Package,
 		Why:  "building it failed: " + strings.TrimSpace(string(printed)),
-		Fix:  "make this command succeed: " + strings.Join(cmd.Args, " "),
+		Fix:  "make this command succeed: " + strings.Join(slices.Concat(lib.Env, cmd.Args), " "),
 		Err:  err,
 	}
 }

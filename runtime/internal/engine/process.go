@@ -38,20 +38,27 @@ func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
 	}
-	var b [16]byte
-	if _, err := io.ReadFull(stamps, b[:]); err == nil {
-		begun, loaded := stampTime(b[:8]), stampTime(b[8:])
-		if begun.Before(created) { // the harness was told late that the host had been executed
-			created = begun
-		}
-		mark(runtime.Create, created)
-		mark(runtime.Start, begun)
-		mark(runtime.Load, loaded)
-	} else {
-		mark(runtime.Create, created)
-	}
+	told(stamps, created, mark)
 	mark(runtime.Ready, ready)
 	return inst, nil
+}
+
+// told marks the phases of which a host tells by its stamps, which it reads. It
+// returns why there are none.
+func told(stamps io.Reader, created time.Time, mark func(runtime.Phase, time.Time)) error {
+	var b [16]byte
+	if _, err := io.ReadFull(stamps, b[:]); err != nil {
+		mark(runtime.Create, created)
+		return err
+	}
+	begun, loaded := stampTime(b[:8]), stampTime(b[8:])
+	if begun.Before(created) { // the harness was told late that the host had been executed
+		created = begun
+	}
+	mark(runtime.Create, created)
+	mark(runtime.Start, begun)
+	mark(runtime.Load, loaded)
+	return nil
 }
 
 // stampTime turns a stamp of CLOCK_MONOTONIC into a time of this process.

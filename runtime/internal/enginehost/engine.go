@@ -31,5 +31,7 @@ type Engine interface {
 	Run(ctx context.Context, src Source, loaded func()) error
 	// Image opens a reactor whose instances live in this process. Nothing is
 	// loaded before the first Start. The image is also a runtime.Unloader.
+	// Start, Unload and the instances, each for itself, may be used from
+	// several goroutines at a time: HTTP requests are.
 	Image(src Source) (runtime.Image, error)
 }

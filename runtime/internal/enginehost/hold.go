@@ -16,42 +16,44 @@ import (
 type Op uint8
 
 const (
-	OpStart  Op = iota // start an instance
-	OpCall             // call one
-	OpClose            // close one
-	OpUnload           // forget the module
-	OpStarts           // time N starts
-	OpCalls            // time N calls of one
+	OpStart     Op = iota // start an instance
+	OpCall                // call one
+	OpClose               // close one
+	OpUnload              // forget the module
+	OpStarts              // time N starts
+	OpCalls               // time N calls of one
+	OpServe               // start a service
+	OpStopServe           // end one when it has answered what it was asked
 )
 
 // A Query is one request to a host that holds instances. Queries and replies
 // are gob streams on the host's standard input and output.
 type Query struct {
 	Op    Op
-	ID    int    // the instance, for OpCall, OpCalls and OpClose
-	N     int    // how many, for OpStarts and OpCalls
+	ID    int    // the instance, for OpCall, OpCalls and OpClose, or the service, for OpStopServe
+	N     int    // how many, for OpStarts and OpCalls; the size of the pool, for OpServe
 	First bool   // whether each of them is a first one
 	Body  []byte // the request
+
+	Address string // where to listen, for OpServe
 }
 
 // A Reply answers a Query.
 type Reply struct {
 	Err       string // "" when all went well
 	ID        int
+	Address   string             // where it listens, for OpServe
 	Body      []byte             // the answer, for OpCall
-	Timelines []runtime.Timeline // one a start, for OpStart and OpStarts
+	Timelines []runtime.Timeline // one a start, for OpStart, OpStarts and OpServe
 	Times     []time.Duration    // one a call, for OpCalls
 	Answers   [][]byte           // the distinct answers that were seen, for OpStarts and OpCalls
 }
 
-// hold answers queries until its input ends, then closes what is still open.
+// hold answers queries until its input ends, then closes what is still open and
+// the image.
 func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err error) {
-	h := holder{img: img, instances: map[int]runtime.Instance{}}
-	defer func() {
-		for _, inst := range h.instances {
-			err = errors.Join(err, inst.Close())
-		}
-	}()
+	h := holder{img: img, instances: map[int]runtime.Instance{}, services: map[int]*server{}}
+	defer func() { err = errors.Join(err, h.close()) }()
 	dec, enc := gob.NewDecoder(r), gob.NewEncoder(w)
 	for {
 		var q Query
@@ -73,7 +75,22 @@ func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err
 type holder struct {
 	img       runtime.Image
 	instances map[int]runtime.Instance
+	services  map[int]*server
 	next      int
+}
+
+// close closes everything, unless a guest is still at work: then it leaves all
+// as it is, for the end of the process to clear.
+func (h *holder) close() (err error) {
+	for _, s := range h.services {
+		if err := s.closeIdle(); err != nil {
+			return err
+		}
+	}
+	for _, inst := range h.instances {
+		err = errors.Join(err, inst.Close())
+	}
+	return errors.Join(err, h.img.Close())
 }
 
 func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
@@ -104,10 +121,37 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 		err = h.unload(ctx)
 	case OpStarts:
 		return h.starts(ctx, q)
+	case OpServe:
+		return h.serve(ctx, q)
+	case OpStopServe:
+		s, ok := h.services[q.ID]
+		if !ok {
+			return reply, fmt.Errorf("there is no service %d", q.ID)
+		}
+		delete(h.services, q.ID)
+		err = s.close()
 	default:
 		err = fmt.Errorf("unknown query %d", q.Op)
 	}
 	return reply, err
+}
+
+// serve starts a service. Its timeline has the phases Load and, for all the
+// rest until it listens, Create.
+func (h *holder) serve(ctx context.Context, q *Query) (reply Reply, err error) {
+	t := runtime.NewTimeline(time.Now())
+	s, err := newServer(ctx, h.img, q.N, func(at time.Time) { t.Mark(runtime.Load, at) })
+	if err != nil {
+		return reply, err
+	}
+	if reply.Address, err = s.listen(q.Address); err != nil {
+		return reply, errors.Join(err, s.close())
+	}
+	t.Mark(runtime.Create, time.Now())
+	reply.Timelines = []runtime.Timeline{*t}
+	h.next++
+	h.services[h.next], reply.ID = s, h.next
+	return reply, nil
 }
 
 func (h *holder) unload(ctx context.Context) error {
@@ -175,7 +219,10 @@ func calls(ctx context.Context, inst runtime.Instance, q *Query) (reply Reply, e
 	return reply, nil
 }
 
-var opNames = [...]string{OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts", OpCalls: "calls"}
+var opNames = [...]string{
+	OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts", OpCalls: "calls",
+	OpServe: "serve", OpStopServe: "stop serving",
+}
 
 func (o Op) String() string {
 	if int(o) < len(opNames) {

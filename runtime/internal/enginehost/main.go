@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// StampFile is the descriptor on which the verb run writes its stamps.
+// StampFile is the descriptor on which the verbs run and serve write their
+// stamps.
 const StampFile = 3
 
 // Main carries out the verb of an engine host's command line and ends the
@@ -21,10 +25,13 @@ const StampFile = 3
 //	compile MODULE ARTIFACT  make ARTIFACT of MODULE
 //	run MODULE [ARTIFACT]    run a command on this process's standard files
 //	hold MODULE [ARTIFACT]   hold instances of a reactor and do what the harness asks on standard input
+//	serve [-pool N] ADDRESS MODULE [ARTIFACT]
+//	                         answer HTTP requests on ADDRESS, a host and a port, with instances of
+//	                         a reactor: a new one for each request or, with -pool, N that are kept
 //
-// run writes two stamps on StampFile, when main was reached and when the module
-// was loaded: nanoseconds of CLOCK_MONOTONIC, 8 bytes each, least significant
-// first.
+// run and serve write two stamps on StampFile, when main was reached and when
+// the module was loaded: nanoseconds of CLOCK_MONOTONIC, 8 bytes each, least
+// significant first. serve writes them just before it listens.
 func Main(e Engine, args []string) {
 	begun := monotonic()
 	if err := do(e, args, begun); err != nil {
@@ -63,9 +70,52 @@ func do(e Engine, args []string, begun uint64) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(hold(ctx, img, os.Stdin, os.Stdout), img.Close())
+		return hold(ctx, img, os.Stdin, os.Stdout)
+	case verb == "serve":
+		pool, operands := poolFlag(rest)
+		if len(operands) != 2 && len(operands) != 3 {
+			break
+		}
+		src := Source{Module: operands[1]}
+		if len(operands) == 3 {
+			src.Artifact = operands[2]
+		}
+		return serve(ctx, e, src, pool, operands[0], begun)
 	}
-	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT]", strings.Join(args, " "))
+	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT], serve [-pool N] ADDRESS MODULE [ARTIFACT]", strings.Join(args, " "))
+}
+
+// poolFlag takes the flag -pool from the front of a verb's arguments. Where it
+// is not a number nothing is left of them.
+func poolFlag(args []string) (pool int, rest []string) {
+	f := flag.NewFlagSet("serve", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.IntVar(&pool, "pool", 0, "")
+	if f.Parse(args) != nil {
+		return 0, nil
+	}
+	return pool, f.Args()
+}
+
+// serve loads a reactor, opens its first instances, tells the harness and then
+// listens, as a server does whose readiness means that it can answer. It
+// returns only if it fails.
+func serve(ctx context.Context, e Engine, src Source, pool int, address string, begun uint64) error {
+	img, err := e.Image(src)
+	if err != nil {
+		return err
+	}
+	var loaded uint64
+	s, err := newServer(ctx, img, pool, func(time.Time) { loaded = monotonic() })
+	if err != nil {
+		return errors.Join(err, img.Close())
+	}
+	stamp(begun, loaded)
+	if _, err := s.listen(address); err != nil {
+		return errors.Join(err, s.close(), img.Close())
+	}
+	<-s.served
+	return s.failed
 }
 
 // stamp tells the harness when main was reached and the module was loaded. A

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -29,8 +30,10 @@ type image struct {
 	src           enginehost.Source
 	ctx           context.Context // carries wazero's settings, not a deadline
 	runtime       wazero.Runtime
-	compiled      wazero.CompiledModule // nil until the first Start
 	interruptible bool
+
+	mu       sync.RWMutex          // held for reading while an instance is made
+	compiled wazero.CompiledModule // nil until the first Start
 }
 
 func (i *image) Bytes() int64 {
@@ -45,6 +48,8 @@ func (i *image) Close() error { return i.runtime.Close(i.ctx) }
 
 // Unload forgets the compiled module.
 func (i *image) Unload(context.Context) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	if i.compiled == nil {
 		return nil
 	}
@@ -59,17 +64,9 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if i.compiled == nil {
-		m, err := compile(i.ctx, i.runtime, i.src.Module)
-		if err != nil {
-			return nil, err
-		}
-		i.compiled = m
-		mark(runtime.Load, time.Now())
-	}
-	m, err := i.runtime.InstantiateModule(withMemory(i.ctx), i.compiled, moduleConfig)
+	m, err := i.instantiate(mark)
 	if err != nil {
-		return nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
+		return nil, err
 	}
 	mark(runtime.Create, time.Now())
 	inst := &instance{interruptible: i.interruptible, module: m, memory: m.Memory(), request: m.ExportedFunction(exchange.Request), answer: m.ExportedFunction(exchange.Answer)}
@@ -77,6 +74,36 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
 	}
 	return inst, nil
+}
+
+// instantiate makes an instance in which no code has run yet, loading the module
+// where it is not in memory.
+func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, error) {
+	i.mu.RLock()
+	for i.compiled == nil {
+		i.mu.RUnlock()
+		if err := i.load(); err != nil {
+			return nil, err
+		}
+		mark(runtime.Load, time.Now())
+		i.mu.RLock()
+	}
+	defer i.mu.RUnlock()
+	m, err := i.runtime.InstantiateModule(withMemory(i.ctx), i.compiled, moduleConfig)
+	if err != nil {
+		return nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
+	}
+	return m, nil
+}
+
+// load brings the module into memory, unless another start has done so.
+func (i *image) load() (err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.compiled == nil {
+		i.compiled, err = compile(i.ctx, i.runtime, i.src.Module)
+	}
+	return err
 }
 
 // firstBuffer is the room for requests that an instance asks for as it starts,

@@ -1,0 +1,157 @@
+package native_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/native"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// source is a server as the form asks for one. It ends when it is asked to.
+const source = `package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	fmt.Println("starting on", os.Args[1])
+	http.HandleFunc("POST /{$}", func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if string(b) == "end" {
+			fmt.Fprintln(os.Stderr, "asked to end")
+			os.Exit(5)
+		}
+		fmt.Fprintf(w, "Hello, %s!", b)
+	})
+	fmt.Fprintln(os.Stderr, http.ListenAndServe(os.Args[1], nil))
+	os.Exit(1)
+}
+`
+
+func prepare(t *testing.T) runtime.ServerImage {
+	t.Helper()
+	goTool, _, err := workload.CompilerGo(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "server")
+	if out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", program, filepath.Join(dir, "main.go")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	w := workload.Prebuilt{Label: "greeter", Files: map[workload.Form]string{workload.Server: program}}
+	img, err := native.New().(runtime.Server).PrepareServer(t.Context(), w, runtime.ServeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(program); err != nil || img.Bytes() != info.Size() {
+		t.Errorf("the image has %d bytes, error %v", img.Bytes(), err)
+	}
+	t.Cleanup(func() {
+		if err := img.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return img
+}
+
+// post tries until the service takes the connection or has ended.
+func post(svc runtime.Service, body string) (string, error) {
+	for {
+		r, err := http.Post("http://"+svc.Address()+"/", "", strings.NewReader(body))
+		if err == nil {
+			defer r.Body.Close()
+			b, err := io.ReadAll(r.Body)
+			return string(b), err
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return "", svc.Explain(err)
+		}
+		select {
+		case <-svc.Ended():
+			return "", svc.Explain(err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func TestServe(t *testing.T) {
+	img := prepare(t)
+	tl := runtime.NewTimeline(time.Now())
+	svc, err := img.Serve(t.Context(), "", tl.Mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer svc.Close()
+	if tl.Durations[runtime.Create] <= 0 || tl.Durations[runtime.Create] != tl.FirstAnswer() {
+		t.Errorf("phases %v", tl.Durations)
+	}
+	if answer, err := post(svc, "you"); err != nil || answer != "Hello, you!" {
+		t.Errorf("answer %q, error %v", answer, err)
+	}
+	second, err := img.Serve(t.Context(), svc.Address(), func(runtime.Phase, time.Time) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-second.Ended()
+	err = second.Explain(errors.New("no answer"))
+	for _, say := range []string{"exit status 1", svc.Address(), "address already in use"} {
+		if !strings.Contains(err.Error(), say) {
+			t.Errorf("a port that is taken: %v", err)
+		}
+	}
+	for range 2 {
+		if err := errors.Join(svc.Close(), second.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := syscall.Kill(svc.Scope().Own[0], 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the process is still there: %v", err)
+	}
+}
+
+func TestServiceEnds(t *testing.T) {
+	img := prepare(t)
+	svc, err := img.Serve(t.Context(), "", func(runtime.Phase, time.Time) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer svc.Close()
+	_, err = post(svc, "end")
+	for _, say := range []string{"exit status 5", "starting on " + svc.Address(), "asked to end"} {
+		if err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("error %v does not say %q", err, say)
+		}
+	}
+	<-svc.Ended()
+}
+
+func TestServeFails(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := prepare(t).Serve(ctx, "", func(runtime.Phase, time.Time) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that had ended gave %v", err)
+	}
+	var u *runtime.Unavailable
+	if _, err := native.New().(runtime.Server).PrepareServer(t.Context(), workload.Prebuilt{Label: "none"}, runtime.ServeOptions{}); !errors.As(err, &u) {
+		t.Errorf("a workload without a server gave %v", err)
+	}
+}
