@@ -61,3 +61,11 @@ func BenchmarkFirstByte(b *testing.B) {
 		b.ReportMetric(rundirtest.Median(d), p.String()+"-ns")
 	}
 }
+
+func BenchmarkLives(b *testing.B) {
+	r := New(Options{})
+	rundirtest.Lives(b, r)
+	if err := r.Close(); err != nil {
+		b.Error(err)
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -14,78 +12,54 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
-const (
-	grace     = 250 * time.Millisecond // for a guest whose input has ended
-	deathTime = 5 * time.Second        // for a guest whose output has ended
-)
+// errStopped is the error of asking a guest that Stop has ended.
+var errStopped = errors.New("the guest is stopped")
 
-// container is a running guest: a snapshot, a container and a task of that ID.
+// container is a snapshot and a container of one ID, and the task of that ID
+// that there is.
 type container struct {
 	image  *image
 	id     string
 	cgroup string
-	tasks  tasks.TasksClient
+	mounts []mount.Mount // of the snapshot
 
-	stdio *stdio
-	pid   int  // of the guest, 0 until there is a task
-	tried bool // there may be a task
-
-	stop   context.CancelFunc // ends the waiting for the task's end
-	exited chan struct{}      // status or waitErr is set
-	status int
-	err    error
+	task   *task // nil while there is none
+	paused bool  // its processes may be frozen
 }
 
 func newContainer(i *image) *container {
 	id := "c" + strconv.FormatInt(i.link.last.Add(1), 10)
-	return &container{image: i, id: id, cgroup: i.link.dir.Cgroup(id), tasks: i.link.client.TaskService()}
+	return &container{image: i, id: id, cgroup: i.link.dir.Cgroup(id)}
 }
 
-func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Time)) error {
+// detached returns a context for what is left to finish even if ctx ends.
+func (c *container) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.image.context(context.WithoutCancel(ctx)), cleanTime)
+}
+
+// create makes the snapshot and the container. The services are called as such:
+// the client's objects around them would ask for the image, the container and
+// the snapshot once more, all of which are known here.
+func (c *container) create(ctx context.Context, config oci.Container, mark func(runtime.Phase, time.Time)) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	detached, cancel := context.WithTimeout(c.image.context(context.WithoutCancel(ctx)), cleanTime)
+	detached, cancel := c.detached(ctx)
 	defer cancel()
-	mounts, err := c.image.snapshotter.Prepare(detached, c.id, c.image.chain)
-	if err != nil {
+	if c.mounts, err = c.image.snapshotter.Prepare(detached, c.id, c.image.chain); err != nil {
 		return fmt.Errorf("preparing the snapshot: %w", err)
 	}
 	mark(runtime.Load, time.Now())
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := c.create(detached, mounts); err != nil {
-		return err
-	}
-	mark(runtime.Create, time.Now())
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	c.stdio.collect()
-	c.wait()
-	if _, err := c.tasks.Start(detached, &tasks.StartRequest{ContainerID: c.id}); err != nil {
-		return c.classify("starting the task", err)
-	}
-	mark(runtime.Start, time.Now())
-	if err := c.stdio.conn.Ready(ctx); err != nil {
-		return c.explain(ctx, err)
-	}
-	mark(runtime.Ready, time.Now())
-	return nil
-}
-
-// create makes the container and its task. The services are called as such:
-// the client's objects around them would ask for the image, the container and
-// the snapshot once more, all of which are known here.
-func (c *container) create(ctx context.Context, mounts []mount.Mount) (err error) {
-	spec, err := oci.Spec(c.cgroup)
+	config.Cgroup = c.cgroup
+	spec, err := oci.Spec(config)
 	if err != nil {
 		return err
 	}
@@ -94,7 +68,7 @@ func (c *container) create(ctx context.Context, mounts []mount.Mount) (err error
 		return err
 	}
 	o := c.image.link.options
-	_, err = c.image.link.client.ContainerService().Create(ctx, containers.Container{
+	_, err = c.image.link.client.ContainerService().Create(detached, containers.Container{
 		ID:          c.id,
 		Image:       c.image.name,
 		Runtime:     containers.RuntimeInfo{Name: o.Runtime, Options: c.image.options},
@@ -105,74 +79,64 @@ func (c *container) create(ctx context.Context, mounts []mount.Mount) (err error
 	if err != nil {
 		return fmt.Errorf("creating the container: %w", err)
 	}
-	if c.stdio, err = openStdio(c.image.link.dir.Path(c.id)); err != nil {
-		return err
-	}
-	c.tried = true
-	task, err := c.tasks.Create(ctx, &tasks.CreateTaskRequest{
-		ContainerID: c.id,
-		Rootfs:      mount.ToProto(mounts),
-		Stdin:       c.stdio.path("in"),
-		Stdout:      c.stdio.path("out"),
-		Stderr:      c.stdio.path("err"),
-	})
-	if err != nil {
-		return c.classify("creating the task", err)
-	}
-	c.pid = int(task.Pid)
 	return nil
 }
 
-// classify makes of an error of the task service what the library's errors are.
-func (c *container) classify(doing string, err error) error {
-	err = errgrpc.ToNative(err)
-	return oci.ClassifyCreate(fmt.Errorf("%s: %w", doing, err), err.Error())
-}
-
-// wait learns of the task's end, at which writing to the guest fails.
-func (c *container) wait() {
-	ctx, cancel := context.WithCancel(c.image.link.context(context.Background()))
-	c.stop, c.exited = cancel, make(chan struct{})
-	go func() {
-		defer close(c.exited)
-		exit, err := c.tasks.Wait(ctx, &tasks.WaitRequest{ContainerID: c.id})
-		if err != nil {
-			c.status, c.err = -1, errgrpc.ToNative(err)
-		} else {
-			c.status = int(exit.ExitStatus)
-		}
-		c.stdio.in.SetWriteDeadline(time.Unix(1, 0))
-	}()
-}
-
-// explain makes of an error that came with the end of the guest's output an
-// *oci.ExitError if the guest ends indeed.
-func (c *container) explain(ctx context.Context, err error) error {
-	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+// start starts a task and waits for the guest's greeting.
+func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Time)) error {
+	if err := c.begin(ctx, false, mark); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, deathTime)
+	if err := c.task.stdio.conn.Ready(ctx); err != nil {
+		return c.task.explain(ctx, err)
+	}
+	mark(runtime.Ready, time.Now())
+	return nil
+}
+
+// begin makes a task and starts it.
+func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Phase, time.Time)) (err error) {
+	detached, cancel := c.detached(ctx)
 	defer cancel()
-	select {
-	case <-c.exited:
-	case <-ctx.Done():
+	if c.task, err = c.newTask(serves); err != nil {
 		return err
 	}
-	if c.err != nil {
-		return fmt.Errorf("%w (and waiting for the guest: %w)", err, c.err)
+	if err := c.task.create(detached); err != nil {
+		return err
 	}
-	select {
-	case <-c.stdio.read:
-	case <-ctx.Done():
+	mark(runtime.Create, time.Now())
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
-	return &oci.ExitError{Status: c.status, Stderr: c.stdio.stderr.String(), Err: err}
+	if err := c.task.start(detached); err != nil {
+		return err
+	}
+	mark(runtime.Start, time.Now())
+	return nil
+}
+
+// abandon closes a container that could not be started and words the error.
+func (c *container) abandon(err error) error {
+	err = c.word(err)
+	if cerr := c.Close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	return err
+}
+
+// word names the runtime in err and says what is known of its daemon.
+func (c *container) word(err error) error {
+	return fmt.Errorf("%s: %w", c.image.link.options.Name, c.image.link.explain(err))
 }
 
 // Call asks the guest.
 func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
-	answer, err := c.stdio.conn.Call(ctx, request)
+	if c.task == nil {
+		return nil, c.word(errStopped)
+	}
+	answer, err := c.task.stdio.conn.Call(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("containerd: %w", c.image.link.explain(c.explain(ctx, err)))
+		return nil, c.word(c.task.explain(ctx, err))
 	}
 	return answer, nil
 }
@@ -180,11 +144,95 @@ func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 // Scope names the guest's process and its shim, which is its parent, and the
 // daemon as shared.
 func (c *container) Scope() runtime.Scope {
-	s := runtime.Scope{Own: []int{c.pid}, Shared: []int{c.image.link.pid}, Cgroup: c.cgroup}
-	if shim, err := parent(c.pid); err == nil {
+	s := runtime.Scope{Shared: []int{c.image.link.pid}, Cgroup: c.cgroup}
+	if c.task == nil {
+		return s
+	}
+	s.Own = []int{c.task.pid}
+	if shim, err := parent(c.task.pid); err == nil {
 		s.Own = append(s.Own, shim)
 	}
 	return s
+}
+
+// Stop ends the guest, which is given a moment to end by itself, and deletes
+// the task, with which its shim goes. The container and its snapshot stay. What
+// it has begun it finishes even if ctx ends.
+func (c *container) Stop(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if err == nil && c.task == nil {
+		err = errStopped
+	}
+	if err == nil {
+		cleaning, cancel := c.image.cleaning()
+		defer cancel()
+		err = c.end(cleaning)
+	}
+	if err != nil {
+		return c.word(fmt.Errorf("stopping container %s: %w", c.id, err))
+	}
+	return nil
+}
+
+// Restart makes a new task on the same snapshot and starts it. Its marks are
+// those of Start, but for Load.
+func (c *container) Restart(ctx context.Context, mark func(runtime.Phase, time.Time)) error {
+	err := context.Cause(ctx)
+	if err == nil && c.task != nil {
+		err = errors.New("the guest is not stopped")
+	}
+	if err == nil {
+		err = c.start(ctx, mark)
+	}
+	if err != nil {
+		return c.word(fmt.Errorf("restarting container %s: %w", c.id, err))
+	}
+	return nil
+}
+
+// Pause freezes the guest by the task service.
+func (c *container) Pause(ctx context.Context) error {
+	return c.control(ctx, "pausing", func(ctx context.Context, t tasks.TasksClient) error {
+		c.paused = true // until it is known to be resumed
+		_, err := t.Pause(ctx, &tasks.PauseTaskRequest{ContainerID: c.id})
+		return err
+	})
+}
+
+// Resume thaws the guest by the task service.
+func (c *container) Resume(ctx context.Context) error {
+	return c.control(ctx, "resuming", func(ctx context.Context, t tasks.TasksClient) error {
+		_, err := t.Resume(ctx, &tasks.ResumeTaskRequest{ContainerID: c.id})
+		if err == nil {
+			c.paused = false
+		}
+		return err
+	})
+}
+
+func (c *container) control(ctx context.Context, doing string, call func(context.Context, tasks.TasksClient) error) error {
+	err := context.Cause(ctx)
+	if err == nil && c.task == nil {
+		err = errStopped
+	}
+	if err == nil {
+		if err = errgrpc.ToNative(call(c.image.link.context(ctx), c.image.link.client.TaskService())); err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}
+	if err != nil {
+		return c.word(fmt.Errorf("%s container %s: %w", doing, c.id, err))
+	}
+	return nil
+}
+
+// end ends the task that there is.
+func (c *container) end(ctx context.Context) error {
+	t := c.task
+	// A frozen guest does not notice that its input has ended.
+	err := t.end(ctx, t.stdio.conn != nil && !c.paused)
+	c.task, c.paused = nil, false
+	return errors.Join(err, t.stdio.Close())
 }
 
 // Close ends the guest, which is given a moment to end by itself, and removes
@@ -193,43 +241,13 @@ func (c *container) Close() error {
 	ctx, cancel := c.image.cleaning()
 	defer cancel()
 	var errs []error
-	if c.stdio != nil {
-		errs = append(errs, c.end(ctx), c.stdio.Close())
+	if c.task != nil {
+		errs = append(errs, c.end(ctx))
 	}
 	errs = append(errs, ignoreNotFound(c.image.link.client.ContainerService().Delete(ctx, c.id)),
 		ignoreNotFound(c.image.snapshotter.Remove(c.image.context(ctx), c.id)))
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("containerd: removing container %s: %w", c.id, c.image.link.explain(err))
+		return c.word(fmt.Errorf("removing container %s: %w", c.id, err))
 	}
 	return nil
-}
-
-// end closes the guest's input, of which the shim holds a writing end too, and
-// kills the guest if that does not end it.
-func (c *container) end(ctx context.Context) error {
-	if c.stop == nil {
-		if !c.tried {
-			return nil
-		}
-		return endTask(ctx, c.tasks, c.id)
-	}
-	defer c.stop()
-	c.stdio.in.Close()
-	c.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: c.id, Stdin: true})
-	select {
-	case <-c.exited:
-	case <-time.After(grace):
-		if _, err := c.tasks.Kill(ctx, &tasks.KillRequest{ContainerID: c.id, Signal: uint32(unix.SIGKILL)}); err != nil {
-			if err = ignoreNotFound(errgrpc.ToNative(err)); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-c.exited:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: c.id})
-	return ignoreNotFound(errgrpc.ToNative(err))
 }

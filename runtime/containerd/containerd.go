@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,13 +29,17 @@ import (
 // Options choose what New does. The zero value means a private daemon built,
 // with its shim and runc, from pinned Go modules at first use.
 type Options struct {
+	// Name is the runtime's name; "containerd" if empty, and that of NewWasmtime
+	// "containerd-wasmtime".
+	Name string
 	// Address is the socket of a daemon that runs already. It must see the
 	// same file system as this process.
 	Address string
 	// Snapshotter is "overlayfs" if empty.
 	Snapshotter string
 	// Runtime is the name of a shim, as containerd has it, or the path of one;
-	// "io.containerd.runc.v2" if empty.
+	// if empty it is "io.containerd.runc.v2", and "io.containerd.wasmtime.v1"
+	// for NewWasmtime.
 	Runtime string
 	// Runc is the path of the runc that a shim for runc calls. If it is empty a
 	// private daemon has the built one and another daemon its own.
@@ -43,6 +47,7 @@ type Options struct {
 }
 
 const (
+	defaultName        = "containerd"
 	defaultSnapshotter = "overlayfs"
 	defaultRuntime     = "io.containerd.runc.v2"
 )
@@ -50,9 +55,12 @@ const (
 // cleanTime bounds what is done after a caller's context may have ended.
 const cleanTime = 20 * time.Second
 
-// Runtime is the runtime "containerd". It is closed when its images are.
+// Runtime is containerd with one shim, and a runtime.Server too. It is closed
+// when its images are. Its instances can be paused, where the shim can, and
+// restarted.
 type Runtime struct {
 	options Options
+	modules bool // what the shim runs are WASI modules
 
 	mu   sync.Mutex
 	link *link // nil until it is needed and after Close
@@ -67,14 +75,20 @@ type link struct {
 	pid       int
 	address   string
 	namespace string
-	runc      string // "" if unknown
-	images    atomic.Int64
-	last      atomic.Int64
+	runc      string       // "" if unknown
+	last      atomic.Int64 // number given to an image or a container
+
+	// removing is held while an image is removed: another that shares its
+	// base's snapshot would lose it between finding it and building on it.
+	removing sync.RWMutex
 }
 
 // New returns the runtime "containerd". Nothing is started before the first
 // Probe or Prepare.
 func New(options Options) *Runtime {
+	if options.Name == "" {
+		options.Name = defaultName
+	}
 	if options.Snapshotter == "" {
 		options.Snapshotter = defaultSnapshotter
 	}
@@ -84,8 +98,8 @@ func New(options Options) *Runtime {
 	return &Runtime{options: options}
 }
 
-// Name returns "containerd".
-func (r *Runtime) Name() string { return "containerd" }
+// Name returns the name that the options give.
+func (r *Runtime) Name() string { return r.options.Name }
 
 // Probe connects to the daemon, building and starting it first if it is a
 // private one, and asks for its version.
@@ -107,10 +121,19 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 		info.Version += ", " + v
 		info.Settings += ", " + runc.Seccomp(v)
 	}
-	if l.daemon != nil {
-		info.Settings += ", private daemon"
+	if r.modules {
+		info.Version += ", " + l.shimVersion(ctx)
+		info.Settings += ", module compiled at each start"
 	} else {
+		info.Settings += ", servers on the host's network"
+	}
+	switch {
+	case l.daemon != nil:
+		info.Settings += ", private daemon"
+	case l.runc == "" && !r.modules:
 		info.Settings += ", daemon at " + l.address + " with its own runc"
+	default:
+		info.Settings += ", daemon at " + l.address
 	}
 	return info, nil
 }
@@ -123,10 +146,14 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 		return r.link, nil
 	}
 	if os.Geteuid() != 0 {
-		return nil, oci.CheckHost("containerd", "")
+		return nil, oci.CheckHost(r.options.Name, "")
 	}
 	if r.options.Address != "" {
-		if _, err := dial(r.options.Address); err != nil {
+		if _, err := dial(r.options.Name, r.options.Address); err != nil {
+			return nil, err
+		}
+	} else if r.modules {
+		if _, err := findShim(r.options); err != nil {
 			return nil, err
 		}
 	}
@@ -137,16 +164,13 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{options: r.options, dir: dir, namespace: namespaceOf(dir.ID())}
+	l := &link{options: r.options, dir: dir, namespace: rundir.Namespace(dir.ID())}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	r.link = l
 	return l, nil
 }
-
-// namespaceOf names the namespace of a run.
-func namespaceOf(id string) string { return "wasmbench-" + id }
 
 func (l *link) open(ctx context.Context) (err error) {
 	if l.options.Runc != "" {
@@ -162,7 +186,7 @@ func (l *link) open(ctx context.Context) (err error) {
 	} else if err := l.startDaemon(ctx); err != nil {
 		return err
 	}
-	if l.pid, err = dial(l.address); err != nil {
+	if l.pid, err = dial(l.options.Name, l.address); err != nil {
 		return err
 	}
 	l.client, err = client.New(l.address, client.WithTimeout(10*time.Second))
@@ -171,10 +195,10 @@ func (l *link) open(ctx context.Context) (err error) {
 
 // startDaemon builds a private daemon and starts it.
 func (l *link) startDaemon(ctx context.Context) (err error) {
-	if err := oci.CheckHost("containerd", l.dir.Path()); err != nil {
+	if err := oci.CheckHost(l.options.Name, l.dir.Path()); err != nil {
 		return err
 	}
-	if l.runc == "" {
+	if l.runc == "" && l.forRunc() {
 		if l.runc, err = gotool.Runc.Find(ctx, "runc"); err != nil {
 			return err
 		}
@@ -184,9 +208,16 @@ func (l *link) startDaemon(ctx context.Context) (err error) {
 		return err
 	}
 	l.address = l.dir.Path("containerd.sock")
-	l.daemon, err = startDaemon(ctx, l.dir, binary, l.address, filepath.Dir(l.runc))
+	programs := []string{binary}
+	if l.runc != "" {
+		programs = append(programs, l.runc)
+	}
+	l.daemon, err = startDaemon(ctx, l.dir, l.address, programs...)
 	return err
 }
+
+// forRunc reports whether the shim is one for runc, which takes its options.
+func (l *link) forRunc() bool { return strings.Contains(l.options.Runtime, "runc") }
 
 // silent is what the client logs to: what matters comes back as an error.
 var silent = sync.OnceValue(func() *log.Entry {
@@ -228,7 +259,7 @@ func (l *link) close() error {
 		errs = append(errs, l.daemon.end())
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("containerd: closing: %w", err)
+		return fmt.Errorf("%s: closing: %w", l.options.Name, err)
 	}
 	return nil
 }

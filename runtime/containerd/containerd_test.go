@@ -126,13 +126,18 @@ func TestStartsAtTheSameTime(t *testing.T) {
 	all.Wait()
 }
 
-// The guests of the catalogue speak as the guest of these tests does.
+// The guests of the catalogue speak as the guest of these tests does. Of those
+// on a base one is enough here: each base takes seconds to unpack.
 func TestCatalogue(t *testing.T) {
 	prepare(t, "")
-	for _, language := range workload.Languages() {
+	r := containerd.New(containerd.Options{})
+	for _, language := range []workload.Language{workload.C, workload.Go, workload.Python} {
 		w := workload.Hello(language)
-		r := containerd.New(containerd.Options{})
 		img, err := r.Prepare(t.Context(), w)
+		if errors.As(err, new(*workload.Unavailable)) {
+			t.Logf("%s: %v", language, err)
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,9 +145,12 @@ func TestCatalogue(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", language, err)
 		}
-		if err := errors.Join(inst.Close(), img.Close(), r.Close()); err != nil {
+		if err := errors.Join(inst.Close(), img.Close()); err != nil {
 			t.Error(err)
 		}
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

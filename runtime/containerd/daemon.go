@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,16 +29,17 @@ const (
 	killTime  = 10 * time.Second // for a killed private daemon to end
 )
 
-// dial finds out whether a daemon listens at address, before a client waits for
-// one in vain, and returns the number of its process.
-func dial(address string) (pid int, err error) {
+// dial finds out whether a daemon listens at address, before a client of the
+// runtime called name waits for one in vain, and returns the number of its
+// process.
+func dial(name, address string) (pid int, err error) {
 	conn, err := net.DialTimeout("unix", address, dialTime)
 	if err != nil {
 		fix := "start that containerd, or give no address to have a private one"
 		if errors.Is(err, fs.ErrPermission) {
 			fix = "run as root"
 		}
-		return 0, &workload.Unavailable{What: "containerd", Why: "nothing answers at " + address, Fix: fix, Err: err}
+		return 0, &workload.Unavailable{What: name, Why: "nothing answers at " + address, Fix: fix, Err: err}
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -76,9 +78,10 @@ disabled_plugins = [
 address = %q
 `
 
-// startDaemon starts containerd and waits until it listens. The daemon dies
-// with this process.
-func startDaemon(ctx context.Context, dir *rundir.Dir, binary, address, path string) (*daemon, error) {
+// startDaemon starts containerd, the first of the programs, and waits until it
+// listens. It finds the programs beside those that it is given before others.
+// The daemon dies with this process.
+func startDaemon(ctx context.Context, dir *rundir.Dir, address string, programs ...string) (*daemon, error) {
 	file := dir.Path("containerd.toml")
 	content := fmt.Sprintf(config, dir.Path("root"), dir.Path(rundir.StateName), address)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -90,9 +93,13 @@ func startDaemon(ctx context.Context, dir *rundir.Dir, binary, address, path str
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(binary, "--config", file)
+	var path []string
+	for _, p := range programs {
+		path = append(path, filepath.Dir(p))
+	}
+	cmd := exec.Command(programs[0], "--config", file)
 	cmd.Dir = dir.Path()
-	cmd.Env = append(os.Environ(), dir.Env(), "PATH="+filepath.Dir(binary)+":"+path+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), dir.Env(), "PATH="+strings.Join(append(path, os.Getenv("PATH")), ":"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := d.run(cmd); err != nil {

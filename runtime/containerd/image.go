@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
@@ -22,95 +21,172 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// image is an image that containerd has imported and unpacked. Its lease keeps
-// the snapshots of its containers from being collected before a container
-// refers to them.
+// image is an image that containerd has and has unpacked. Its lease keeps the
+// snapshots of its containers from being collected before a container refers to
+// them.
 type image struct {
 	link        *link
 	name        string
+	command     string // the guest's path in it
 	lease       leases.Lease
 	chain       string // the snapshot below that of every container
+	digest      string // of the manifest
 	bytes       int64
 	snapshotter snapshots.Snapshotter
 	options     typeurl.Any // of a shim for runc
 }
 
-// Prepare packs the guest's root file system as an image, imports and unpacks
-// it.
+// Prepare packs the guest's root file system, or its module, as an image, stores
+// it in containerd and unpacks it. What another image has too, such as the
+// layer of their base, is there but once.
 func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {
+	img, err := r.prepare(ctx, w, workload.RootFS)
+	if err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// PrepareServer does the same for the guest's own HTTP server. The options are
+// for guests that have none. It is an *Unavailable where the guest is a module.
+func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+	if r.modules {
+		return nil, r.noServer(w)
+	}
+	img, err := r.prepare(ctx, w, workload.ServerRootFS)
+	if err != nil {
+		return nil, err
+	}
+	return serverImage{img}, nil
+}
+
+func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.Form) (*image, error) {
 	l, err := r.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	root, err := w.Artifact(ctx, workload.RootFS)
+	packed, err := r.pack(ctx, w, f)
 	if err != nil {
 		return nil, err
 	}
-	packed, err := oci.Pack(root)
+	img, err := l.store(ctx, packed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: image of %s: %w", r.options.Name, w.Name(), l.explain(err))
 	}
-	tar := l.dir.Path("image" + strconv.FormatInt(l.images.Add(1), 10))
-	defer os.Remove(tar)
-	f, err := os.OpenFile(tar, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+	img.command = oci.Entrypoint
+	if r.modules {
+		img.command = oci.ModuleEntrypoint
 	}
-	defer f.Close()
-	if err := packed.WriteTar(f); err != nil {
-		return nil, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	img, err := l.load(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("containerd: image of %s: %w", w.Name(), l.explain(err))
-	}
-	img.chain, img.bytes = packed.DiffID, packed.Bytes
 	return img, nil
 }
 
-// load imports an image's tar and unpacks it: import alone does not notice a
-// layer that cannot be read.
-func (l *link) load(ctx context.Context, tar io.Reader) (*image, error) {
-	ctx = l.context(ctx)
-	img := &image{link: l, snapshotter: l.client.SnapshotService(l.options.Snapshotter)}
+// pack makes the image of w's guest in the form f, or of its module.
+func (r *Runtime) pack(ctx context.Context, w workload.Workload, f workload.Form) (*oci.Image, error) {
+	if r.modules {
+		module, err := w.Artifact(ctx, workload.Command)
+		if err != nil {
+			return nil, err
+		}
+		return oci.PackModule(ctx, module)
+	}
+	trees, err := oci.Trees(ctx, w, f)
+	if err != nil {
+		return nil, err
+	}
+	return oci.Pack(ctx, trees...)
+}
+
+// store gives containerd what it lacks of an image and unpacks it.
+func (l *link) store(ctx context.Context, packed *oci.Image) (*image, error) {
+	l.removing.RLock()
+	img, err := l.tryStore(l.context(ctx), packed)
+	l.removing.RUnlock()
+	if err == nil {
+		return img, nil
+	}
+	if !errdefs.IsUnavailable(err) && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", oci.ErrImage, err)
+	}
+	if img != nil {
+		err = errors.Join(err, img.Close())
+	}
+	return nil, err
+}
+
+// tryStore returns the image to be closed with an error too, once there is one.
+func (l *link) tryStore(ctx context.Context, packed *oci.Image) (*image, error) {
+	img := &image{
+		link:        l,
+		chain:       packed.ChainID,
+		digest:      packed.Digest,
+		bytes:       packed.Bytes,
+		snapshotter: l.client.SnapshotService(l.options.Snapshotter),
+	}
 	var err error
-	if strings.Contains(l.options.Runtime, "runc") {
+	if l.forRunc() {
 		img.options, err = typeurl.MarshalAny(&options.Options{BinaryName: l.runc, Root: l.dir.Path("runc")})
 		if err != nil {
 			return nil, err
 		}
 	}
+	blobs, err := packed.Blobs()
+	if err != nil {
+		return nil, err
+	}
 	if img.lease, err = l.client.LeasesService().Create(ctx, leases.WithRandomID()); err != nil {
 		return nil, err
 	}
-	unique := "-" + strconv.FormatInt(l.images.Add(1), 10)
-	imported, err := l.client.Import(leases.WithLease(ctx, img.lease.ID), tar,
-		client.WithImageRefTranslator(func(ref string) string { return ref + unique }))
-	if err == nil && len(imported) != 1 {
-		err = fmt.Errorf("the tar has %d images", len(imported))
-	}
-	if err == nil {
-		img.name = imported[0].Name
-		err = client.NewImage(l.client, imported[0]).Unpack(leases.WithLease(ctx, img.lease.ID), l.options.Snapshotter)
-	}
-	if err != nil {
-		if !errdefs.IsUnavailable(err) && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", oci.ErrImage, err)
+	ctx = leases.WithLease(ctx, img.lease.ID)
+	references := map[string]string{} // from the manifest, which comes last
+	for n, b := range blobs {
+		if n == len(blobs)-1 {
+			err = l.put(ctx, b, content.WithLabels(references))
+		} else {
+			references["containerd.io/gc.ref.content."+strconv.Itoa(n)] = b.Digest.String()
+			err = l.put(ctx, b)
 		}
-		return nil, errors.Join(err, img.Close())
+		if err != nil {
+			return img, fmt.Errorf("storing %s: %w", b.Digest, err)
+		}
 	}
-	return img, nil
+	name := packed.Ref + "-" + strconv.FormatInt(l.last.Add(1), 10)
+	created, err := l.client.ImageService().Create(ctx, images.Image{Name: name, Target: blobs[len(blobs)-1].Descriptor})
+	if err != nil {
+		return img, err
+	}
+	img.name = name
+	return img, client.NewImage(l.client, created).Unpack(ctx, l.options.Snapshotter)
 }
 
-// Bytes is the size of the image's layer, compressed as in a registry.
+// put stores a blob unless containerd has it.
+func (l *link) put(ctx context.Context, b oci.Blob, opts ...content.Opt) error {
+	r, err := b.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	store, ref := l.client.ContentStore(), "wasmbench-"+b.Digest.String()
+	if err := content.WriteBlob(ctx, store, ref, r, b.Descriptor, opts...); err != nil {
+		// What was written would be gone on with by whoever stores the same.
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+		defer cancel()
+		return errors.Join(err, ignoreNotFound(store.Abort(cleaning, ref)))
+	}
+	return nil
+}
+
+// Bytes is the size of the image's layers, compressed as in a registry.
 func (i *image) Bytes() int64 { return i.bytes }
 
+// Digest is the digest of the image's manifest, as sha256:hex. Images of the
+// same digest have the same files and the same configuration.
+func (i *image) Digest() string { return i.digest }
+
 // Close removes the image from containerd and waits until its content and its
-// snapshot are gone.
+// snapshot are gone, save for what other images share.
 func (i *image) Close() error {
+	i.link.removing.Lock()
+	defer i.link.removing.Unlock()
 	ctx, cancel := i.cleaning()
 	defer cancel()
 	var errs []error
@@ -139,15 +215,14 @@ func (i *image) cleaning() (context.Context, context.CancelFunc) {
 // makes meanwhile would otherwise belong to nobody.
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
 	c := newContainer(i)
-	err := c.start(ctx, mark)
+	err := c.create(ctx, oci.Container{Args: []string{i.command}}, mark)
 	if err == nil {
-		return c, nil
+		err = c.start(ctx, mark)
 	}
-	err = fmt.Errorf("containerd: %w", i.link.explain(err))
-	if cerr := c.Close(); cerr != nil {
-		err = errors.Join(err, cerr)
+	if err != nil {
+		return nil, c.abandon(err)
 	}
-	return nil, err
+	return c, nil
 }
 
 func ignoreNotFound(err error) error {

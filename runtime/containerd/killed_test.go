@@ -24,7 +24,8 @@ import (
 
 // holdVar makes the test binary hold containers until it is killed, in the
 // daemon at the address that is its value, or in a private one if that is
-// "private"; if it is "churn" it starts and closes them without end.
+// "private"; if it is "paused" it pauses them there, and if it is "churn" it
+// starts and closes them without end.
 const holdVar = "WASMBENCH_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -43,8 +44,8 @@ func hold(address string) error {
 	if err != nil {
 		return err
 	}
-	churning := address == "churn"
-	if churning || address == "private" {
+	churning, pausing := address == "churn", address == "paused"
+	if churning || pausing || address == "private" {
 		address = ""
 	}
 	var scopes []runtime.Scope
@@ -58,6 +59,11 @@ func hold(address string) error {
 			return err
 		}
 		scopes = append(scopes, inst.Scope())
+		if pausing {
+			if err := inst.(runtime.Pauser).Pause(context.Background()); err != nil {
+				return err
+			}
+		}
 		if churning {
 			go churn(img)
 		}
@@ -80,8 +86,9 @@ func churn(img runtime.Image) {
 	}
 }
 
-// holdAndKill runs hold in another process and kills that after a while.
-func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time.Duration) {
+// holdAndKill runs hold in another process and kills that after a while. It
+// returns the scopes of what that held.
+func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time.Duration) []runtime.Scope {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdVar+"="+address)
@@ -107,6 +114,7 @@ func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time
 	if len(host.Leftovers(t)) == 0 {
 		t.Fatal("the killed process left nothing to sweep")
 	}
+	return scopes
 }
 
 func require(t testing.TB) {
@@ -120,16 +128,24 @@ func require(t testing.TB) {
 }
 
 func TestSweepAfterKill(t *testing.T) {
-	host := rundirtest.Watch(t)
-	require(t)
-	holdAndKill(t, host, "private", 0)
-	begin := time.Now()
-	if err := rundir.Sweep(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("swept in %v", time.Since(begin))
-	for _, left := range host.Leftovers(t) {
-		t.Errorf("left behind: %s", left)
+	for _, state := range []string{"private", "paused"} {
+		t.Run(state, func(t *testing.T) {
+			host := rundirtest.Watch(t)
+			require(t)
+			for _, s := range holdAndKill(t, host, state, 0) {
+				if frozen := rundirtest.Frozen(t, s); frozen != (state == "paused") {
+					t.Errorf("%s: frozen: %v", state, frozen)
+				}
+			}
+			begin := time.Now()
+			if err := rundir.Sweep(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("swept in %v", time.Since(begin))
+			for _, left := range host.Leftovers(t) {
+				t.Errorf("left behind: %s", left)
+			}
+		})
 	}
 }
 
@@ -138,7 +154,7 @@ func TestSweepAfterKill(t *testing.T) {
 func TestSweepAfterKillAtAnyTime(t *testing.T) {
 	host := rundirtest.Watch(t)
 	require(t)
-	for range 6 {
+	for range 4 {
 		after := rand.N(300 * time.Millisecond)
 		holdAndKill(t, host, "churn", after)
 		if err := rundir.Sweep(t.Context(), nil); err != nil {

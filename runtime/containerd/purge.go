@@ -28,7 +28,7 @@ func purgeOf(o Options) func(ctx context.Context, address, id string) error {
 			return err
 		}
 		defer c.Close()
-		return purge(ctx, c, namespaceOf(id))
+		return purge(ctx, c, rundir.Namespace(id))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -47,16 +49,19 @@ func tryOverlay(scratch string) error {
 	return unix.Unmount(filepath.Join(dir, "rootfs"), 0)
 }
 
-// Overlay makes rootfs, upper and work in dir and mounts an overlay of lower
-// and upper on rootfs. Neither path may have a comma or a colon.
-func Overlay(dir, lower string) error {
+// Overlay makes rootfs, upper and work in dir and mounts on rootfs an overlay of
+// upper and the lower directories, each on top of those before it. No path may
+// have a comma or a colon.
+func Overlay(dir string, lower ...string) error {
 	rootfs, upper, work := filepath.Join(dir, "rootfs"), filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	for _, d := range []string{rootfs, upper, work} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			return err
 		}
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	lower = slices.Clone(lower)
+	slices.Reverse(lower) // the kernel wants the topmost first
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
 	if err := unix.Mount("overlay", rootfs, "overlay", 0, options); err != nil {
 		return &os.PathError{Op: "mount overlay", Path: rootfs, Err: err}
 	}

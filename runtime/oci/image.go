@@ -4,6 +4,9 @@
 package oci
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	goruntime "runtime"
@@ -12,73 +15,144 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Entrypoint is the guest's path in every image.
+// Entrypoint is the guest's path in every image, save for those of modules.
 const Entrypoint = "/guest"
 
-// An Image has one layer, the tree of a workload.RootFS artefact, and runs
-// Entrypoint. Equal trees make equal images.
+// An Image has a layer for each directory that it was made of and runs its
+// entry point. Equal trees make equal images; in all layers but the uppermost,
+// which is the guest's own, that includes the times of files, for an interpreter
+// may go by them. All digests are as sha256:hex.
 type Image struct {
 	// Ref names the image by its content, such as
 	// wasmbench.invalid/guest:0123456789ab.
 	Ref string
-	// DiffID is the digest of the layer's tar, as sha256:hex. It is also the
-	// chain ID of the image.
-	DiffID string
-	// Bytes is the size of the layer, compressed as in a registry.
+	// Digest is that of the manifest: the image as a registry or containerd
+	// has it. It identifies what was run.
+	Digest string
+	// ConfigDigest is that of the configuration, which the manifest names and
+	// which Docker calls the image's ID.
+	ConfigDigest string
+	// ChainID identifies all layers on top of each other, uncompressed.
+	ChainID string
+	// Bytes is the size of the layers, compressed as in a registry.
 	Bytes int64
 
 	img v1.Image
 	tag name.Tag
 }
 
-// Pack makes an image of the tree below root, which must not change while the
-// image is in use.
-func Pack(root string) (*Image, error) {
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(writeLayer(w, root)) }()
-		return r, nil
-	}, tarball.WithMediaType(types.OCILayer))
-	if err != nil {
-		return nil, fmt.Errorf("packing %s: %w", root, err)
-	}
-	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layer)
-	if err != nil {
-		return nil, err
-	}
-	diff, err := layer.DiffID()
-	if err != nil {
-		return nil, err
-	}
-	img, err = mutate.ConfigFile(img, &v1.ConfigFile{
+// Pack makes an image of the trees below the directories, each on top of those
+// before it. They must not change while the image is in use.
+//
+// The compressed layer of a directory in wasmbench's own cache is kept there,
+// for what is in the cache does not change.
+func Pack(ctx context.Context, layers ...string) (*Image, error) {
+	return pack(ctx, Entrypoint, layers)
+}
+
+func pack(ctx context.Context, entrypoint string, roots []string) (*Image, error) {
+	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	config := &v1.ConfigFile{
 		Architecture: goruntime.GOARCH,
 		OS:           "linux",
 		Created:      v1.Time{Time: epoch},
-		RootFS:       v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diff}},
-		Config:       v1.Config{Entrypoint: []string{Entrypoint}, WorkingDir: "/", Env: []string{pathEnv}},
-	})
+		RootFS:       v1.RootFS{Type: "layers"},
+		Config:       v1.Config{Entrypoint: []string{entrypoint}, WorkingDir: "/", Env: []string{pathEnv}},
+	}
+	packed := &Image{}
+	var chain []digest.Digest
+	for n, root := range roots {
+		l, err := packLayer(ctx, root, n < len(roots)-1)
+		if err != nil {
+			return nil, fmt.Errorf("packing %s: %w", root, err)
+		}
+		whole, err := partial.CompressedToLayer(l)
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, whole); err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.meta.DiffID)
+		chain = append(chain, digest.Digest(l.meta.DiffID.String()))
+		packed.Bytes += l.meta.Size
+	}
+	img, err := mutate.ConfigFile(img, config)
 	if err != nil {
 		return nil, err
 	}
-	size, err := layer.Size()
+	manifest, err := img.Digest()
 	if err != nil {
 		return nil, err
 	}
-	digest, err := img.Digest()
+	id, err := img.ConfigName()
 	if err != nil {
 		return nil, err
 	}
-	tag, err := name.NewTag("wasmbench.invalid/guest:" + digest.Hex[:12])
+	tag, err := name.NewTag("wasmbench.invalid/guest:" + manifest.Hex[:12])
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Ref: tag.Name(), DiffID: diff.String(), Bytes: size, img: img, tag: tag}, nil
+	packed.Ref, packed.Digest, packed.ConfigDigest = tag.Name(), manifest.String(), id.String()
+	packed.ChainID = identity.ChainID(chain).String()
+	packed.img, packed.tag = img, tag
+	return packed, nil
 }
 
-// WriteTar writes the image as a tar that containerd's Import and docker load
-// take.
+// WriteTar writes the image as a tar that docker load takes. It has the layers
+// and the configuration, but not the manifest.
 func (i *Image) WriteTar(w io.Writer) error { return tarball.Write(i.tag, i.img, w) }
+
+// A Blob is a part of an image as a registry keeps it.
+type Blob struct {
+	ocispec.Descriptor
+	Open func() (io.ReadCloser, error)
+}
+
+// Blobs returns the image's parts, the manifest last, so that none refers to a
+// later one.
+func (i *Image) Blobs() ([]Blob, error) {
+	layers, err := i.img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	var blobs []Blob
+	for _, l := range layers {
+		d, err := partial.Descriptor(l)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, Blob{Descriptor: describe(d), Open: l.Compressed})
+	}
+	m, err := i.img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	config, configErr := i.img.RawConfigFile()
+	manifest, manifestErr := i.img.RawManifest()
+	if err := errors.Join(configErr, manifestErr); err != nil {
+		return nil, err
+	}
+	return append(blobs,
+		Blob{Descriptor: describe(&m.Config), Open: opener(config)},
+		Blob{
+			Descriptor: ocispec.Descriptor{MediaType: string(m.MediaType), Digest: digest.Digest(i.Digest), Size: int64(len(manifest))},
+			Open:       opener(manifest),
+		}), nil
+}
+
+func describe(d *v1.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: string(d.MediaType), Digest: digest.Digest(d.Digest.String()), Size: d.Size}
+}
+
+func opener(b []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+}

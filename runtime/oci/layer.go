@@ -1,86 +1,165 @@
 package oci
 
 import (
-	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"strconv"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
 )
 
-// epoch is the time of every file in a layer, so that equal trees make equal
-// layers.
-var epoch = time.Unix(0, 0).UTC()
-
-// writeLayer writes the tree below root as a layer: sorted by name, owned by
-// root, at one time, with its modes. Only directories, regular files and
-// symbolic links can be in it.
-func writeLayer(w io.Writer, root string) error {
-	tw := tar.NewWriter(w)
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || path == root {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		return writeEntry(tw, name, path, e)
-	})
-	if err != nil {
-		return err
-	}
-	return tw.Close()
+// A layer is a tree as a compressed tar. It is a partial.CompressedLayer.
+type layer struct {
+	meta layerMeta
+	open func() (io.ReadCloser, error)
 }
 
-func writeEntry(tw *tar.Writer, name, path string, e fs.DirEntry) error {
-	info, err := e.Info()
-	if err != nil {
-		return err
-	}
-	h := &tar.Header{
-		Name:    filepath.ToSlash(name),
-		Mode:    int64(info.Mode().Perm()) | special(info.Mode()),
-		ModTime: epoch,
-		Format:  tar.FormatPAX,
-	}
-	switch info.Mode().Type() {
-	case fs.ModeDir:
-		h.Typeflag = tar.TypeDir
-		h.Name += "/"
-		return tw.WriteHeader(h)
-	case fs.ModeSymlink:
-		h.Typeflag = tar.TypeSymlink
-		if h.Linkname, err = os.Readlink(path); err != nil {
-			return err
-		}
-		return tw.WriteHeader(h)
-	case 0:
-		h.Typeflag = tar.TypeReg
-		h.Size = info.Size()
-	default:
-		return fmt.Errorf("%s is a %v, which an image cannot have", path, info.Mode().Type())
-	}
-	if err := tw.WriteHeader(h); err != nil {
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(tw, f)
-	return err
+// layerMeta is what is known of a layer without reading it.
+type layerMeta struct {
+	Digest v1.Hash // of the compressed tar
+	DiffID v1.Hash // of the tar
+	Size   int64   // of the compressed tar
 }
 
-// special returns the bits of a tar mode beside the permissions.
-func special(m fs.FileMode) (bits int64) {
-	for bit, mode := range map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if m&mode != 0 {
-			bits |= bit
-		}
+func (l *layer) Digest() (v1.Hash, error)            { return l.meta.Digest, nil }
+func (l *layer) DiffID() (v1.Hash, error)            { return l.meta.DiffID, nil }
+func (l *layer) Size() (int64, error)                { return l.meta.Size, nil }
+func (l *layer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+func (l *layer) Compressed() (io.ReadCloser, error)  { return l.open() }
+
+const (
+	layerFile = "layer.tar.gz"
+	metaFile  = "layer.json"
+	// packing changes whenever the bytes of a layer would.
+	packing = "2"
+)
+
+// packLayer packs the tree below root: into the cache where root is in the
+// cache too, and else anew each time that the layer is read. Its files keep
+// their times if timed is set.
+func packLayer(ctx context.Context, root string, timed bool) (*layer, error) {
+	key, err := cacheKey(root)
+	if err != nil {
+		return nil, err
 	}
-	return bits
+	if key == "" {
+		meta, err := writeLayer(ctx, io.Discard, root, timed)
+		return &layer{meta, func() (io.ReadCloser, error) { return pipe(root, timed), nil }}, err
+	}
+	key = cache.Key(key, strconv.FormatBool(timed))
+	entry, err := cache.Make(ctx, "layer", key, func(dir string) error { return fill(ctx, dir, root, timed) })
+	if err != nil {
+		return nil, err
+	}
+	l := &layer{open: func() (io.ReadCloser, error) { return os.Open(filepath.Join(entry, layerFile)) }}
+	b, err := os.ReadFile(filepath.Join(entry, metaFile))
+	if err == nil {
+		err = json.Unmarshal(b, &l.meta)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w (remove %s to have it made again)", ErrImage, err, entry)
+	}
+	return l, nil
+}
+
+// cacheKey identifies the tree below root where it is part of the cache, whose
+// entries never change but may be removed and made again. It is "" for other
+// trees.
+func cacheKey(root string) (string, error) {
+	dir, err := cache.Dir()
+	if err != nil {
+		return "", err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(dir, root)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", nil
+	}
+	info, err := os.Stat(root)
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", nil
+	}
+	return cache.Key(packing, rel, fmt.Sprint(stat.Ino, stat.Ctim)), nil
+}
+
+// fill makes the cache's entry for the layer of root.
+func fill(ctx context.Context, dir, root string, timed bool) error {
+	f, err := os.Create(filepath.Join(dir, layerFile))
+	if err != nil {
+		return err
+	}
+	meta, err := writeLayer(ctx, f, root, timed)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	b, err := json.Marshal(meta)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, metaFile), b, 0o644)
+}
+
+// pipe returns the compressed layer of root while it is made. Closing it ends
+// the making.
+func pipe(root string, timed bool) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := writeLayer(context.Background(), w, root, timed)
+		w.CloseWithError(err)
+	}()
+	return r
+}
+
+// writeLayer writes the layer of root to w. It compresses as fast as gzip can:
+// what takes time is packing a base of a hundred megabytes.
+func writeLayer(ctx context.Context, w io.Writer, root string, timed bool) (meta layerMeta, err error) {
+	tarSum, sum := sha256.New(), sha256.New()
+	size := counter{io.MultiWriter(w, sum), &meta.Size}
+	z, err := gzip.NewWriterLevel(size, gzip.BestSpeed)
+	if err != nil {
+		return meta, err
+	}
+	if err := writeTree(ctx, io.MultiWriter(z, tarSum), root, timed); err != nil {
+		return meta, err
+	}
+	if err := z.Close(); err != nil {
+		return meta, err
+	}
+	meta.Digest, meta.DiffID = digestOf(sum), digestOf(tarSum)
+	return meta, nil
+}
+
+func digestOf(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}
+
+// A counter counts what is written through it.
+type counter struct {
+	io.Writer
+	n *int64
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	*c.n += int64(n)
+	return n, err
 }

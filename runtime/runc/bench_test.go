@@ -10,6 +10,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
+	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
 // BenchmarkFirstByte compares Start, which mounts the root file system too,
@@ -44,9 +45,8 @@ func BenchmarkFirstByte(b *testing.B) {
 	hand := 0
 	byHand := func() time.Duration {
 		hand++
-		c := &container{image: img, id: fmt.Sprintf("hand%d", hand)}
-		c.bundle, c.cgroup = img.dir.Path(c.id), img.dir.Cgroup(c.id)
-		if err := img.bundle(c); err != nil {
+		c := img.container(fmt.Sprintf("hand%d", hand))
+		if err := img.bundle(c, oci.Container{}); err != nil {
 			b.Fatal(err)
 		}
 		cmd := exec.Command(img.runc, "--root", img.dir.Path("runc"), "run", "--bundle", c.bundle, c.id)
@@ -61,3 +61,5 @@ func BenchmarkFirstByte(b *testing.B) {
 	b.ReportMetric(rundirtest.Median(load), "load-ns")
 	b.ReportMetric(rundirtest.Median(stop), "stop-ns")
 }
+
+func BenchmarkLives(b *testing.B) { rundirtest.Lives(b, New(Options{})) }

@@ -16,16 +16,15 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
-// image is a root file system that containers use as the lower layer of their
-// own, and the directory in which they are.
+// image is the trees that containers use as the lower layers of their root file
+// system, and the directory in which the containers are.
 type image struct {
 	runc  string
 	dir   *rundir.Dir
+	lower []string // each on top of those before it
 	bytes int64
 	last  atomic.Int64
 }
-
-func (i *image) lower() string { return i.dir.Path("lower") }
 
 // Bytes is the size of the root file system's files.
 func (i *image) Bytes() int64 { return i.bytes }
@@ -38,36 +37,44 @@ func (i *image) Close() error { return i.dir.Close() }
 // Start is marked when runc has ended or, if that is sooner, when the guest was
 // heard; Create is never marked. Ready is the guest's greeting.
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
-	c := &container{id: "c" + strconv.FormatInt(i.last.Add(1), 10), image: i}
-	c.bundle = i.dir.Path(c.id)
-	c.cgroup = i.dir.Cgroup(c.id)
-	err := context.Cause(ctx)
+	c, err := i.make(ctx, oci.Container{}, mark)
 	if err == nil {
-		err = i.bundle(c)
-	}
-	if err == nil {
-		mark(runtime.Load, time.Now())
 		err = c.start(ctx, mark)
 	}
 	if err != nil {
-		err = fmt.Errorf("runc: %w", err)
-		if cerr := c.Close(); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
-		return nil, err
+		return nil, c.abandon(err)
 	}
 	return c, nil
 }
 
-// bundle makes what runc is given: a specification and a root file system.
-func (i *image) bundle(c *container) error {
+// make makes what runc is given of a container as described, save for its
+// cgroup. The container is to be closed even after an error.
+func (i *image) make(ctx context.Context, config oci.Container, mark func(runtime.Phase, time.Time)) (*container, error) {
+	c := i.container("c" + strconv.FormatInt(i.last.Add(1), 10))
+	if err := context.Cause(ctx); err != nil {
+		return c, err
+	}
+	if err := i.bundle(c, config); err != nil {
+		return c, err
+	}
+	mark(runtime.Load, time.Now())
+	return c, nil
+}
+
+func (i *image) container(id string) *container {
+	return &container{image: i, id: id, bundle: i.dir.Path(id), cgroup: i.dir.Cgroup(id)}
+}
+
+// bundle makes a specification and a root file system.
+func (i *image) bundle(c *container, config oci.Container) error {
 	if err := os.Mkdir(c.bundle, 0o700); err != nil {
 		return err
 	}
-	if err := oci.Overlay(c.bundle, i.lower()); err != nil {
+	if err := oci.Overlay(c.bundle, i.lower...); err != nil {
 		return err
 	}
-	spec, err := oci.Spec(c.cgroup)
+	config.Cgroup = c.cgroup
+	spec, err := oci.Spec(config)
 	if err != nil {
 		return err
 	}
@@ -76,4 +83,13 @@ func (i *image) bundle(c *container) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(c.bundle, "config.json"), b, 0o600)
+}
+
+// abandon closes a container that could not be started and words the error.
+func (c *container) abandon(err error) error {
+	err = fmt.Errorf("runc: %w", err)
+	if cerr := c.Close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
@@ -28,8 +29,9 @@ type Options struct {
 
 type runcRuntime struct{ options Options }
 
-// New returns the runtime "runc". It holds nothing that would have to be
-// closed; each image has a private directory until it is closed.
+// New returns the runtime "runc", which is a runtime.Server too. It holds nothing
+// that would have to be closed; each image has a private directory until it is
+// closed. Its instances can be paused and restarted.
 func New(options Options) runtime.Runtime { return &runcRuntime{options} }
 
 // Name returns "runc".
@@ -48,7 +50,7 @@ func (r *runcRuntime) Probe(ctx context.Context) (runtime.Info, error) {
 	if err != nil {
 		return runtime.Info{}, err
 	}
-	return runtime.Info{Version: version, Settings: "overlayfs, own pid ipc uts mount network namespaces, " + Seccomp(version)}, nil
+	return runtime.Info{Version: version, Settings: "overlayfs, own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
 }
 
 func check() error {
@@ -100,6 +102,24 @@ func Seccomp(version string) string {
 // Prepare makes a private directory for the containers of w's guest and clears
 // what dead runs left.
 func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {
+	img, err := r.prepare(ctx, w, workload.RootFS)
+	if err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// PrepareServer does the same for the guest's own HTTP server. The options are
+// for guests that have none.
+func (r *runcRuntime) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+	img, err := r.prepare(ctx, w, workload.ServerRootFS)
+	if err != nil {
+		return nil, err
+	}
+	return serverImage{img}, nil
+}
+
+func (r *runcRuntime) prepare(ctx context.Context, w workload.Workload, f workload.Form) (*image, error) {
 	if err := check(); err != nil {
 		return nil, err
 	}
@@ -107,16 +127,17 @@ func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime
 	if err != nil {
 		return nil, err
 	}
-	root, err := w.Artifact(ctx, workload.RootFS)
+	trees, err := oci.Trees(ctx, w, f)
 	if err != nil {
 		return nil, err
 	}
-	if root, err = filepath.Abs(root); err != nil {
-		return nil, err
-	}
-	size, err := cache.Size(root)
-	if err != nil {
-		return nil, fmt.Errorf("runc: the root file system of %s: %w", w.Name(), err)
+	var size int64
+	for _, tree := range trees {
+		n, err := cache.Size(tree)
+		if err != nil {
+			return nil, fmt.Errorf("runc: the root file system of %s: %w", w.Name(), err)
+		}
+		size += n
 	}
 	if err := rundir.Sweep(ctx, nil); err != nil {
 		return nil, err
@@ -126,9 +147,14 @@ func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime
 		return nil, err
 	}
 	img := &image{runc: path, dir: dir, bytes: size}
-	// A link has a path without the characters that mount options cannot have.
-	if err := os.Symlink(root, img.lower()); err != nil {
-		return nil, errors.Join(err, dir.Close())
+	for n, tree := range trees {
+		// A link has a path without the characters that mount options cannot
+		// have.
+		link := dir.Path("lower" + strconv.Itoa(n))
+		if err := os.Symlink(tree, link); err != nil {
+			return nil, errors.Join(err, dir.Close())
+		}
+		img.lower = append(img.lower, link)
 	}
 	return img, nil
 }

@@ -116,7 +116,7 @@ func (d *Dir) clear(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("clearing run %s: %w", d.Path(), err)
 	}
-	if err := os.RemoveAll(d.Path()); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(wasmtimeState, Namespace(d.id))), os.RemoveAll(d.Path())); err != nil {
 		return err
 	}
 	unlock, err := lockParent(d.parent)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,8 +16,12 @@ import (
 const (
 	lockSuffix  = ".lock"
 	parentLock  = "lock"    // guards the making and the removing of runs
-	missingFile = "missing" // names the directories of containerd that the first run found absent
+	missingFile = "missing" // names those of strayDirs that the first run found absent
 )
+
+// strayDirs are made outside the run's directory, whatever is configured: by
+// containerd's shims and, for plugins that it does not have, by dockerd.
+var strayDirs = append(slices.Clone(containerdDirs), "/run/docker/plugins", "/run/docker")
 
 // parentDir returns the directory of all runs of this user, made if missing.
 // It refuses one that somebody else could have prepared.
@@ -118,14 +123,14 @@ func runs(parent string) ([]string, error) {
 }
 
 // noteMissing writes down, once for all runs that overlap, which of
-// containerd's directories are absent. The caller holds the parent's lock.
+// strayDirs are absent. The caller holds the parent's lock.
 func noteMissing(parent string) error {
 	note := filepath.Join(parent, missingFile)
 	if _, err := os.Lstat(note); err == nil {
 		return nil
 	}
 	var missing []string
-	for _, dir := range containerdDirs {
+	for _, dir := range strayDirs {
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, dir)
 		}
@@ -146,7 +151,7 @@ func removeShared(parent string) error {
 		return err
 	}
 	for dir := range strings.Lines(string(missing)) {
-		unix.Rmdir(strings.TrimSpace(dir)) // fails where somebody else's sockets are in it
+		unix.Rmdir(strings.TrimSpace(dir)) // fails where something of somebody else is in it
 	}
 	if err := os.RemoveAll(note); err != nil {
 		return err

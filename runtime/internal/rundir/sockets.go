@@ -16,7 +16,14 @@ const StateName = "state"
 
 // containerdDirs are made by containerd's shims outside the run's directory;
 // their sockets are in the first.
-var containerdDirs = []string{"/run/containerd/s", "/run/containerd"}
+var containerdDirs = []string{"/run/containerd/s", wasmtimeState, "/run/containerd"}
+
+// wasmtimeState is where runwasi's shim for Wasmtime keeps its containers'
+// state, by namespace. Unlike that of the shim for runc it cannot be moved.
+const wasmtimeState = "/run/containerd/wasmtime"
+
+// Namespace names the namespace of a run in containerd.
+func Namespace(id string) string { return "wasmbench-" + id }
 
 // bootstrapped lists the shim sockets that the bundles of the run's containerd
 // name.

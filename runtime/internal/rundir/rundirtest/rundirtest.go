@@ -49,7 +49,8 @@ func Require(t testing.TB, name string, unavailable error) {
 // Echo is a workload whose guest answers "hello " and the request. Mode, if not
 // "", makes it misbehave: "exits", "other", "silent", "stubborn", "missing" from
 // its image, or, on a request, "dies", "lingers" without its output before it
-// dies, or is "mute" and lives on.
+// dies, or is "mute" and lives on. "keeps" appends what it is asked to a file
+// and answers "hello " and the whole file.
 type Echo struct {
 	Mode string
 	Dir  string // for the root file system
@@ -86,17 +87,34 @@ func (e Echo) Artifact(ctx context.Context, f workload.Form) (string, error) {
 	if e.Mode == "missing" {
 		return root, nil
 	}
-	src := filepath.Join(e.Dir, "main.go")
+	return root, compile(ctx, e.Dir, source, e.Mode, filepath.Join(root, "guest"))
+}
+
+// compile makes a static program of one file, which may have a variable called
+// mode.
+func compile(ctx context.Context, dir string, source []byte, mode, program string) error {
+	src := filepath.Join(dir, "main.go")
 	if err := os.WriteFile(src, source, 0o600); err != nil {
-		return "", err
+		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w -X main.mode="+e.Mode, "-o", filepath.Join(root, "guest"), src)
-	cmd.Dir = e.Dir
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w -X main.mode="+mode, "-o", program, src)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
-	return root, nil
+	return nil
+}
+
+// Layered is a workload on top of the directory that is its base.
+type Layered struct {
+	workload.Workload
+	Dir string
+}
+
+// Base returns Dir.
+func (l Layered) Base(context.Context) (dir, origin string, err error) {
+	return l.Dir, "made by a test", nil
 }
 
 // Host watches one temporary directory of its own and what runs made on the
