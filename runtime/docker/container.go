@@ -1,0 +1,224 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/oci"
+)
+
+const (
+	grace    = 250 * time.Millisecond // for a guest whose input has ended
+	exitTime = 5 * time.Second        // for a guest whose output has ended
+)
+
+// runLabel has the run's ID as its value on every container.
+const runLabel = "invalid.wasmbench.run"
+
+// guest is one container of an image and what runs in it.
+type guest struct {
+	image  *image
+	name   string
+	worker bool // it speaks the worker protocol rather than HTTP
+
+	stream *stream // nil unless it is attached to
+	life   *life   // of the latest start, nil before
+	paused bool
+	pid    int // of the latest start, 0 if unknown
+}
+
+// A life is what is between a container's start and its end.
+type life struct {
+	stream *stream
+	stop   context.CancelFunc // ends the waiting
+	exited chan struct{}      // status or err is set
+	status int
+	err    error
+}
+
+func (i *image) newGuest(worker bool) *guest {
+	l := i.link
+	return &guest{image: i, name: "wasmbench-" + l.dir.ID() + "-" + strconv.FormatInt(l.last.Add(1), 10), worker: worker}
+}
+
+func (g *guest) client() *client.Client { return g.image.link.client }
+
+// create makes the container, with args after the image's entry point.
+//
+// What the daemon has begun it is left to finish even if ctx ends, here and in
+// begin, for what it makes meanwhile would otherwise belong to nobody.
+func (g *guest) create(ctx context.Context, network container.NetworkMode, args ...string) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	l := g.image.link
+	host := &container.HostConfig{NetworkMode: network, LogConfig: container.LogConfig{Type: "none"}}
+	if l.info.CgroupDriver == "cgroupfs" {
+		host.CgroupParent = cgroupParent(l.dir)
+	}
+	_, err := g.client().ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name: g.name,
+		Config: &container.Config{
+			Image:        g.image.name,
+			Cmd:          args,
+			Labels:       map[string]string{runLabel: l.dir.ID()},
+			AttachStdin:  g.worker,
+			AttachStdout: true,
+			AttachStderr: true,
+			OpenStdin:    g.worker,
+			StdinOnce:    g.worker,
+
+			NetworkDisabled: network == "",
+		},
+		HostConfig: host,
+	})
+	if err != nil {
+		return fmt.Errorf("creating the container: %w", err)
+	}
+	return nil
+}
+
+// begin attaches to the container and starts it, for the first time or again.
+func (g *guest) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) (err error) {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+	defer cancel()
+	if g.stream, err = openStream(detached, g.client(), g.name, g.worker); err != nil {
+		return fmt.Errorf("attaching to the container: %w", err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if _, err := g.client().ContainerStart(detached, g.name, client.ContainerStartOptions{}); err != nil {
+		return oci.ClassifyCreate(fmt.Errorf("starting the container: %w", err), err.Error())
+	}
+	mark(runtime.Start, time.Now())
+	g.watch()
+	return nil
+}
+
+// watch learns of the container's end, at which writing to the guest fails. A
+// container that has ended already is at its end too.
+func (g *guest) watch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	life := &life{stream: g.stream, stop: cancel, exited: make(chan struct{}), status: -1}
+	g.life = life
+	go func() {
+		defer close(life.exited)
+		wait := g.client().ContainerWait(ctx, g.name, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+		select {
+		case r := <-wait.Result:
+			life.status = int(r.StatusCode)
+			if r.Error != nil {
+				life.err = errors.New(r.Error.Message)
+			}
+		case life.err = <-wait.Error:
+		}
+		if in := life.stream.in; in != nil {
+			in.SetWriteDeadline(time.Unix(1, 0))
+		}
+	}()
+}
+
+// stop ends the guest, which is given a moment to end by itself if it is a
+// worker, and keeps the container.
+func (g *guest) stop(ctx context.Context) error {
+	if g.stream != nil {
+		defer func() { g.stream.Close(); g.stream = nil }()
+	}
+	g.pid = 0
+	if g.life == nil {
+		return nil
+	}
+	defer g.life.stop()
+	select {
+	case <-g.life.exited:
+		return nil
+	default:
+	}
+	if g.paused {
+		if err := g.resume(ctx); err != nil {
+			return err
+		}
+	}
+	if g.worker && g.stream != nil {
+		g.stream.endInput()
+		select {
+		case <-g.life.exited:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(grace):
+		}
+	}
+	_, killErr := g.client().ContainerKill(ctx, g.name, client.ContainerKillOptions{Signal: "SIGKILL"})
+	select { // that it cannot be killed may mean that it has just ended
+	case <-g.life.exited:
+		return nil
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), killErr)
+	}
+}
+
+func (g *guest) pause(ctx context.Context) error {
+	if _, err := g.client().ContainerPause(ctx, g.name, client.ContainerPauseOptions{}); err != nil {
+		return err
+	}
+	g.paused = true
+	return nil
+}
+
+func (g *guest) resume(ctx context.Context) error {
+	if _, err := g.client().ContainerUnpause(ctx, g.name, client.ContainerUnpauseOptions{}); err != nil {
+		return err
+	}
+	g.paused = false
+	return nil
+}
+
+// Close ends the guest and removes its container, also one of which the daemon
+// has not told that it made it.
+func (g *guest) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+	defer cancel()
+	err := g.stop(ctx)
+	if _, rerr := g.client().ContainerRemove(ctx, g.name, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); ignoreNotFound(rerr) != nil {
+		err = errors.Join(err, rerr)
+	} else {
+		err = nil // what could not be stopped was removed all the same
+	}
+	if err != nil {
+		return fmt.Errorf("docker: removing container %s: %w", g.name, g.image.link.explain(err))
+	}
+	return nil
+}
+
+// ended makes of err an *oci.ExitError if the guest ends within limit.
+func (g *guest) ended(ctx context.Context, err error, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-g.life.exited:
+	case <-ctx.Done():
+		return err
+	}
+	if g.life.err != nil {
+		return fmt.Errorf("%w (and waiting for the guest: %w)", err, g.life.err)
+	}
+	select {
+	case <-g.life.stream.read:
+	case <-time.After(exitTime):
+	}
+	return oci.ClassifyExit(&oci.ExitError{Status: g.life.status, Stderr: g.life.stream.log.String(), Err: err})
+}

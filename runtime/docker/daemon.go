@@ -1,0 +1,158 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"syscall"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
+	"github.com/seed-0132abb7/wasmbench/runtime/oci"
+)
+
+const (
+	readyTime = 30 * time.Second // for a private daemon to listen
+	endTime   = 10 * time.Second // for a killed private daemon to end
+
+	// deathTime is how long its end may take to be known here after a
+	// connection to it has broken.
+	deathTime = time.Second
+)
+
+// A daemon is a program that listens at a socket until it is killed.
+type daemon struct {
+	name    string
+	log     string
+	process *os.Process
+	exited  chan struct{} // err is set
+	err     error
+}
+
+// startDaemon starts a daemon and waits until it listens at socket. It returns
+// the daemon with an error too if it has been started.
+func startDaemon(ctx context.Context, dir *rundir.Dir, env []string, name, socket, program string, args ...string) (*daemon, error) {
+	d := &daemon{name: name, log: dir.Path(name + ".log"), exited: make(chan struct{})}
+	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir.Path(), env
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := d.run(cmd); err != nil {
+		return nil, fmt.Errorf("docker: starting %s: %w", name, err)
+	}
+	return d, d.listening(ctx, socket)
+}
+
+// run starts cmd from a thread that lives as long as the process does, because
+// its death is what the kernel tells a child of.
+func (d *daemon) run(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		goruntime.LockOSThread()
+		defer goruntime.UnlockOSThread()
+		err := cmd.Start()
+		d.process = cmd.Process
+		started <- err
+		if err == nil {
+			d.err = cmd.Wait()
+		}
+		close(d.exited)
+	}()
+	return <-started
+}
+
+// listening waits until the daemon takes connections.
+func (d *daemon) listening(ctx context.Context, socket string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	for {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-d.exited:
+			return fmt.Errorf("docker: %s ended while starting: %v; its log ends: %s", d.name, d.err, d.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("docker: %s does not listen at %s: %w; its log ends: %s", d.name, socket, context.Cause(ctx), d.tail())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// end kills the daemon if nothing else has, and waits until it has ended.
+func (d *daemon) end() error {
+	if err := d.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("killing %s: %w", d.name, err)
+	}
+	select {
+	case <-d.exited:
+		return nil
+	case <-time.After(endTime):
+		return fmt.Errorf("%s, process %d, did not end within %v of SIGKILL", d.name, d.process.Pid, endTime)
+	}
+}
+
+// tail returns an excerpt of the daemon's log.
+func (d *daemon) tail() string {
+	f, err := os.Open(d.log)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	var tail excerpt.Writer
+	io.Copy(&tail, f)
+	return tail.String()
+}
+
+// explain adds to an error of the daemon what is known about it.
+func (l *link) explain(err error) error {
+	if err == nil || l.private == nil {
+		return err
+	}
+	daemons := l.private.daemons()
+	if broken(err) && len(daemons) > 0 {
+		select {
+		case <-daemons[0].exited:
+		case <-time.After(deathTime):
+		}
+	}
+	for _, d := range daemons {
+		select {
+		case <-d.exited:
+			return fmt.Errorf("the private %s has ended (%v; its log ends: %s): %w", d.name, d.err, d.tail(), err)
+		default:
+		}
+	}
+	return err
+}
+
+// broken reports whether a connection to the daemon could not be made or has
+// ended early, and not because the guest has ended.
+func broken(err error) bool {
+	if client.IsErrConnectionFailed(err) {
+		return true
+	}
+	if errors.As(err, new(*oci.ExitError)) {
+		return false
+	}
+	for _, sign := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPIPE} {
+		if errors.Is(err, sign) {
+			return true
+		}
+	}
+	return false
+}

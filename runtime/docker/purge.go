@@ -1,0 +1,53 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/moby/moby/client"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
+)
+
+// purgeOf returns what clears, for rundir.Sweep, a dead run's objects in a
+// daemon of the host. Runs in daemons other than that at host are left to
+// whoever uses those.
+func purgeOf(host string) func(ctx context.Context, address, id string) error {
+	return func(ctx context.Context, address, id string) error {
+		if address != host {
+			return rundir.ErrLater
+		}
+		c, err := dial(ctx, host, true)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return purge(ctx, c, id)
+	}
+}
+
+// purge removes the containers and the images of a run. It also takes from
+// images the name that they had while they were loaded: a run that still needs
+// it loads the image again.
+func purge(ctx context.Context, c *client.Client, id string) error {
+	list, err := c.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", runLabel+"="+id)})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, item := range list.Items {
+		_, err := c.ContainerRemove(ctx, item.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		errs = append(errs, ignoreNotFound(err))
+	}
+	images, err := c.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", "wasmbench.invalid/guest")})
+	errs = append(errs, err)
+	for _, item := range images.Items {
+		for _, name := range item.RepoTags {
+			if strings.Contains(name, nameSuffix(id)) || !strings.Contains(name, "-") {
+				errs = append(errs, untag(ctx, c, name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
