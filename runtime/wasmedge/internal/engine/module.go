@@ -1,0 +1,107 @@
+//go:build cgo && wasmedge
+
+package engine
+
+// #include <wasmedge/wasmedge.h>
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/second-state/WasmEdge-go/wasmedge"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+)
+
+// A module is a guest in memory. WasmEdge's instances refer to it, so it lives
+// until it is released by whoever loaded it and by the last instance.
+type module struct {
+	ast  *wasmedge.AST
+	wasi bool // whether it imports anything
+	refs atomic.Int32
+}
+
+// load loads and validates a module: the artefact unless it is interpreted.
+func (e *Engine) load(conf *wasmedge.Configure, src enginehost.Source) (*module, error) {
+	path := src.Artifact
+	if e.opts.Interpreter {
+		path = src.Module
+	} else if path == "" {
+		return nil, fmt.Errorf("module %s: WasmEdge compiles ahead only: compile it first, or interpret it", src.Module)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("opening the module: %w", err)
+	}
+	loader, validator := wasmedge.NewLoaderWithConfig(conf), wasmedge.NewValidatorWithConfig(conf)
+	defer loader.Release()
+	defer validator.Release()
+	ast, err := loader.LoadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", path, err)
+	}
+	if err := validator.Validate(ast); err != nil {
+		ast.Release()
+		return nil, fmt.Errorf("validating %s: %w", path, err)
+	}
+	m := &module{ast: ast, wasi: len(ast.ListImports()) > 0}
+	m.refs.Store(1)
+	return m, nil
+}
+
+func (m *module) release() {
+	if m.refs.Add(-1) == 0 {
+		m.ast.Release()
+	}
+}
+
+// A guest is an instance of a module and what it takes.
+type guest struct {
+	module        *module
+	executor      *wasmedge.Executor
+	store         *wasmedge.Store
+	wasi          *wasmedge.Module // nil where nothing is imported
+	instance      *wasmedge.Module
+	interruptible bool
+}
+
+// instantiate makes an instance. Nothing of it has run but a start function.
+func (m *module) instantiate(conf *wasmedge.Configure, interruptible bool) (*guest, error) {
+	m.refs.Add(1)
+	g := &guest{module: m, executor: wasmedge.NewExecutorWithConfig(conf), store: wasmedge.NewStore(), interruptible: interruptible}
+	if m.wasi {
+		g.wasi = wasmedge.NewWasiModule([]string{"guest"}, nil, nil)
+		if err := g.executor.RegisterImport(g.store, g.wasi); err != nil {
+			g.close()
+			return nil, fmt.Errorf("registering WASI: %w", err)
+		}
+	}
+	var err error
+	if g.instance, err = g.executor.Instantiate(g.store, m.ast); err != nil {
+		g.close()
+		if res := (*wasmedge.Result)(nil); errors.As(err, &res) && res.GetCode() == C.WasmEdge_ErrCode_MemoryOutOfBounds {
+			err = fmt.Errorf("%w: %w", errNoMemory, err)
+		}
+		return nil, fmt.Errorf("instantiating: %w", err)
+	}
+	return g, nil
+}
+
+// errNoMemory is what else than a stray data segment an access out of bounds
+// may mean before any code has run.
+var errNoMemory = errors.New("the module's data does not fit its memory, or no address space is left, of which each memory takes 12 GiB")
+
+// close releases the instance before what it refers to.
+func (g *guest) close() {
+	if g.instance != nil {
+		g.instance.Release()
+	}
+	if g.wasi != nil {
+		g.wasi.Release()
+	}
+	g.store.Release()
+	g.executor.Release()
+	g.module.release()
+}
