@@ -7,10 +7,11 @@
 COUNT ?= 1
 OUT ?= bench.txt
 BENCH ?= .
-BENCHTIME ?= 1s
+BENCHTIME ?=
 ARGS ?=
 
-COLUMNS = native wazero wazero-jit wazero-interp wazero-embedded wasmtime wasmtime-jit wasmtime-embedded runc containerd
+COLUMNS = native wazero wazero-jit wazero-interp wazero-embedded wasmtime wasmtime-jit wasmtime-embedded \
+	wasmedge wasmedge-interp wasmedge-embedded spin runc containerd docker containerd-wasmtime
 
 .PHONY: test bench table deps
 
@@ -18,14 +19,14 @@ test: deps
 	test -z "$$(gofmt -l .)"
 	go vet ./...
 	go tool staticcheck ./...
-	go test $$([ "$$(go env CGO_ENABLED)" = 1 ] && echo -race) ./...
+	go test -timeout 20m $$([ "$$(go env CGO_ENABLED)" = 1 ] && echo -race) ./...
 
 bench: deps
 	@if [ -e $(OUT) ]; then mv $(OUT) $(OUT).old; fi
 	@rm -f $(OUT).failed; \
 	for i in $$(seq $(COUNT)); do \
 		echo "# process $$i of $(COUNT)"; \
-		{ go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0 . $(ARGS) || echo "FAIL: process $$i" >>$(OUT).failed; } | tee -a $(OUT); \
+		{ go test -run '^$$' -bench '$(BENCH)' $(if $(BENCHTIME),-benchtime $(BENCHTIME)) -timeout 0 . $(ARGS) || echo "FAIL: process $$i" >>$(OUT).failed; } | tee -a $(OUT); \
 	done; \
 	$(MAKE) --no-print-directory table; \
 	if [ -e $(OUT).failed ]; then cat $(OUT).failed; rm $(OUT).failed; exit 1; fi

@@ -20,6 +20,7 @@ var units = []struct{ unit, better string }{
 	{"ns/op", "lower"},
 	{"p50-ns", "lower"}, {"p90-ns", "lower"}, {"p99-ns", "lower"}, {"p99.9-ns", "lower"}, {"max-ns", "lower"},
 	{"load-ns", "lower"}, {"create-ns", "lower"}, {"start-ns", "lower"}, {"ready-ns", "lower"}, {"served-ns", "lower"}, {"stop-ns", "lower"},
+	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
 }
 
 // announce writes what a reader of the results must know before the first of
@@ -84,14 +85,20 @@ func conclude(w io.Writer, before, after procfs.CPUStat) {
 	fmt.Fprintf(w, "# processors: %.0f%% busy, and of that the hypervisor gave %.1f%% to others\n", 100*busy/passed, 100*stolen/busy)
 }
 
-// compilers tells what builds the guests.
+// compilers tells what builds or interprets the native guests.
 func compilers(ctx context.Context, w io.Writer) {
 	for _, l := range guestLanguages() {
-		compiler := workload.CompilerGo
-		if l == workload.C {
-			compiler = workload.CompilerC
+		var version string
+		var err error
+		switch l {
+		case workload.C:
+			_, version, err = workload.CompilerC(ctx)
+		case workload.Go:
+			_, version, err = workload.CompilerGo(ctx)
+		default:
+			_, version, err = workload.Interpreter(ctx, l)
 		}
-		if _, version, err := compiler(ctx); err != nil {
+		if err != nil {
 			fmt.Fprintf(w, "# absent guest %s, native: %s\n", l, oneLine(err.Error()))
 		} else {
 			fmt.Fprintf(w, "# guest %s: native by %s\n", l, version)
@@ -108,6 +115,7 @@ func hostFacts() (facts []hostFact) {
 		facts = append(facts, hostFact{key, fmt.Sprintf(format, args...)})
 	}
 	add("cores", "%d", goruntime.NumCPU())
+	add("serving", "%s", serving())
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return facts
@@ -119,4 +127,12 @@ func hostFacts() (facts []hostFact) {
 		add("memory", "%.0fGiB", math.Ceil(float64(*m.MemTotalBytes)/(1<<30)))
 	}
 	return slices.Clip(facts)
+}
+
+// serving says how requests reach a guest that has no server of its own.
+func serving() string {
+	if *flagServePool == 0 {
+		return "instance-per-request"
+	}
+	return fmt.Sprintf("pool-of-%d", *flagServePool)
 }

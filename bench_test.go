@@ -2,6 +2,7 @@ package wasmbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-func hello(l workload.Language) workload.Workload { return workload.Hello(l) }
+func hello(l workload.Language) (workload.Workload, error) { return onBase(workload.Hello(l)), nil }
 
 // BenchmarkColdStart is the article's cold start: from nothing of the guest in
 // any process to its first checked answer. The image is prepared: compiled or
@@ -31,11 +32,85 @@ func BenchmarkColdStart(b *testing.B) {
 	})
 }
 
-// BenchmarkWarmStart is the article's warm start: another start of an image
-// that has been started before, with what it keeps in memory.
+// BenchmarkWarmStart is the article's warm start: the restart of a container
+// that exists, or another start of an image that has been started before, with
+// what it keeps in memory. What can be paused is paused and resumed too.
 func BenchmarkWarmStart(b *testing.B) {
 	eachImage(b, "hello", hello, func(b *testing.B, img runtime.Image, w workload.Workload) {
-		benchmarkStarts(b, img, w, measure.StartOptions{})
+		inst := start(b, img)
+		_, restarts := inst.(runtime.Restarter)
+		if !restarts {
+			closeInstance(b, inst)
+			benchmarkStarts(b, img, w, measure.StartOptions{})
+			return
+		}
+		defer closeInstance(b, inst)
+		benchmarkRestarts(b, inst, w)
+	})
+}
+
+// start starts an instance outside every clock.
+func start(b *testing.B, img runtime.Image) runtime.Instance {
+	b.Helper()
+	ctx, cancel := context.WithTimeoutCause(b.Context(), *flagOpLimit, &measure.LimitError{Limit: *flagOpLimit})
+	defer cancel()
+	inst, err := img.Start(ctx, func(runtime.Phase, time.Time) {})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return inst
+}
+
+func closeInstance(b *testing.B, inst runtime.Instance) {
+	b.Helper()
+	if err := inst.Close(); err != nil {
+		b.Errorf("closing the instance: %v", err)
+	}
+}
+
+// benchmarkRestarts measures b.N restarts of an instance and, where it can be
+// paused, as many pauses.
+func benchmarkRestarts(b *testing.B, inst runtime.Instance, w workload.Workload) {
+	opts := measure.StartOptions{Limit: *flagOpLimit}
+	if _, err := measure.Restarts(b.Context(), inst, w, *flagWarmups, opts); err != nil {
+		b.Fatal(err)
+	}
+	opts.Budget = *flagBudget
+	b.ResetTimer()
+	restarts, err := measure.Restarts(b.Context(), inst, w, b.N, opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.StopTimer()
+	metrics := measure.StartMetrics(restarts)
+	if _, ok := inst.(runtime.Pauser); ok {
+		pauses, err := measure.Pauses(b.Context(), inst, w, len(restarts), opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		metrics = append(metrics, pauses.Metrics()...)
+	}
+	report(b, len(restarts), metrics)
+}
+
+// BenchmarkFirstRequest is the article's first request: from nothing of the
+// guest in any process to the first checked response with status 200, on a
+// connection that is tried until it is taken. The image is prepared and the
+// page cache warm. A host process of an embedded runtime lives on, without the
+// module.
+func BenchmarkFirstRequest(b *testing.B) {
+	eachServer(b, "hello", hello, func(b *testing.B, img runtime.ServerImage, w workload.Workload) {
+		opts := measure.StartOptions{Limit: *flagOpLimit}
+		if _, err := measure.FirstRequests(b.Context(), img, w, *flagWarmups, opts); err != nil {
+			b.Fatal(err)
+		}
+		opts.Budget = *flagBudget
+		b.ResetTimer()
+		requests, err := measure.FirstRequests(b.Context(), img, w, b.N, opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		report(b, len(requests), measure.StartMetrics(requests))
 	})
 }
 
@@ -65,30 +140,24 @@ func BenchmarkFibonacci(b *testing.B) {
 	if _, err := workload.Fibonacci(workload.C, *flagFibonacciN); err != nil {
 		b.Fatalf("-fibonacci.n: %v", err)
 	}
-	fibonacci := func(n int) func(workload.Language) workload.Workload {
-		return func(l workload.Language) workload.Workload {
-			w, _ := workload.Fibonacci(l, n)
-			return w
+	fibonacci := func(n int) func(workload.Language) (workload.Workload, error) {
+		return func(l workload.Language) (workload.Workload, error) {
+			w, err := workload.Fibonacci(l, n)
+			if err != nil {
+				return nil, err
+			}
+			return onBase(w), nil
 		}
 	}
 	eachImage(b, "fibonacci", fibonacci(*flagFibonacciN), func(b *testing.B, img runtime.Image, w workload.Workload) {
-		ctx, cancel := context.WithTimeoutCause(b.Context(), *flagOpLimit, &measure.LimitError{Limit: *flagOpLimit})
-		inst, err := img.Start(ctx, func(runtime.Phase, time.Time) {})
-		cancel()
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer func() {
-			if err := inst.Close(); err != nil {
-				b.Errorf("closing the instance: %v", err)
-			}
-		}()
+		inst := start(b, img)
+		defer closeInstance(b, inst)
 		predicted, err := predictFibonacci(b, inst, fibonacci)
 		if err != nil {
 			b.Fatal(err)
 		}
 		if predicted > *flagFibonacci {
-			fmt.Printf("# left out %s/n=%d: a call would take about %v; -fibonacci.limit=%v lets it be measured, -fibonacci.n takes a smaller number\n",
+			fmt.Printf("# left out %s/n=%d: a call would take %v or so; -fibonacci.limit=%v lets it be measured, -fibonacci.n takes a smaller number\n",
 				b.Name(), *flagFibonacciN, predicted.Round(time.Second), (2 * predicted).Round(time.Second))
 			b.Skip("over -fibonacci.limit")
 		}
@@ -103,15 +172,26 @@ func BenchmarkFibonacci(b *testing.B) {
 }
 
 // predictFibonacci tells how long a call will take, from one for a number that
-// is smaller by 13 and so about 521 times faster to compute.
-func predictFibonacci(b *testing.B, inst runtime.Instance, fibonacci func(int) func(workload.Language) workload.Workload) (time.Duration, error) {
+// is smaller by 13 and so about 521 times faster to compute. If even that takes
+// too long the instance can only be closed.
+func predictFibonacci(b *testing.B, inst runtime.Instance, fibonacci func(int) func(workload.Language) (workload.Workload, error)) (time.Duration, error) {
 	const smaller = 13
 	if *flagFibonacciN < 2*smaller {
 		return 0, nil
 	}
-	calls, err := measure.Calls(b.Context(), inst, fibonacci(*flagFibonacciN-smaller)(""), 1, measure.CallOptions{Limit: *flagOpLimit})
+	w, err := fibonacci(*flagFibonacciN - smaller)("")
 	if err != nil {
 		return 0, err
 	}
-	return time.Duration(float64(calls.Times[0]) * math.Pow(math.Phi, smaller)), nil
+	var took time.Duration
+	calls, err := measure.Calls(b.Context(), inst, w, 1, measure.CallOptions{Limit: *flagOpLimit})
+	switch limit := (*measure.LimitError)(nil); {
+	case err == nil:
+		took = calls.Times[0]
+	case errors.As(err, &limit):
+		took = limit.Limit
+	default:
+		return 0, err
+	}
+	return time.Duration(min(float64(took)*math.Pow(math.Phi, smaller), math.MaxInt64/2)), nil
 }

@@ -3,9 +3,9 @@
 // the benchmark suite, one Benchmark for each table of the article that the
 // project measures, and its packages are the library.
 //
-//	workload      what is run: a request, an answer that is checked, guests in C and Go
+//	workload      what is run: a request, an answer that is checked, guests in C, Go, Node.js and Python
 //	runtime       what runs it: Runtime, Image, Instance; one package below it for each system
-//	measure       how it is measured: starts, calls, distributions, meters
+//	measure       how it is measured: starts, restarts, first requests, calls, distributions, meters
 //
 // Imports run one way: workload, runtime, measure, the suite.
 //
@@ -15,8 +15,10 @@
 //	go test -run '^$' -bench . -timeout 0 . > out.txt
 //
 //	article                   benchmark            go tool benchstat
+//	startup time by runtime   the next three       -col /runtime -row '.name,/guest' -filter '.name:(ColdStart OR WarmStart OR FirstRequest) -/cache:cold .unit:ns/op' out.txt
 //	cold start                BenchmarkColdStart   -col /runtime -row '/workload,/guest,/cache' -filter .name:ColdStart out.txt
 //	warm start                BenchmarkWarmStart   -col /runtime -row '/workload,/guest' -filter .name:WarmStart out.txt
+//	first request             BenchmarkFirstRequest -col /runtime -row '/workload,/guest' -filter .name:FirstRequest out.txt
 //	Fibonacci n=40            BenchmarkFibonacci   -col /runtime -row '/guest,/n' -filter .name:Fibonacci out.txt
 //
 // The other tables of the article are not measured yet.

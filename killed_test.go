@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/moby/sys/mountinfo"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/docker"
 )
 
 // markVar is in the environment of everything that a run of this test starts.
@@ -35,6 +38,16 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	runtimes := []string{"native", "wazero-embedded"}
 	if os.Geteuid() == 0 {
 		runtimes = append(runtimes, "runc", "containerd")
+		d := docker.New(docker.Options{})
+		switch _, err := d.Probe(t.Context()); {
+		case err == nil:
+			runtimes = append(runtimes, "docker")
+		case !errors.As(err, new(*runtime.Unavailable)):
+			t.Error(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	h := &host{tmp: tmp, runs: map[string]bool{}}
 	for _, victim := range runtimes {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,17 +31,28 @@ func rerun(t *testing.T, flags ...string) (stdout, stderr []byte, err error) {
 	return out.Bytes(), errs.Bytes(), err
 }
 
+// rerunAsGoTest is rerun with standard error among the results, where go test
+// puts it.
+func rerunAsGoTest(t *testing.T, flags ...string) ([]byte, error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.CommandContext(t.Context(), self, append([]string{"-test.run=^$"}, flags...)...).CombinedOutput()
+}
+
 // What the suite prints is read back as benchstat reads it: every line counts,
 // the keys and units are those of the contract, nothing else is configuration.
 func TestLines(t *testing.T) {
-	guest := anyGuest(t)
-	out, errs, err := rerun(t, "-test.bench=.", "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20")
+	const guest = string(workload.Go) // it serves everywhere
+	const count = 2                   // from the second on testing prints the name before it calls
+	out, err := rerunAsGoTest(t, "-test.bench=.", "-test.count="+strconv.Itoa(count), "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20")
 	if err != nil {
-		t.Fatalf("%v\n%s%s", err, out, errs)
+		t.Fatalf("%v\n%s", err, out)
 	}
-	// go test puts standard error among the results.
-	reader := benchfmt.NewReader(bytes.NewReader(append(errs, out...)), "out.txt")
-	seen := map[string]bool{}
+	reader := benchfmt.NewReader(bytes.NewReader(out), "out.txt")
+	seen := map[string]int{}
 	named := map[string]bool{}
 	for reader.Scan() {
 		switch rec := reader.Result().(type) {
@@ -50,7 +62,7 @@ func TestLines(t *testing.T) {
 			named[rec.OrigUnit] = true
 		case *benchfmt.Result:
 			checkLine(t, rec.Clone(), named)
-			seen[string(rec.Name.Full())] = true
+			seen[string(rec.Name.Full())]++
 		}
 	}
 	if err := reader.Err(); err != nil {
@@ -66,11 +78,11 @@ func TestLines(t *testing.T) {
 		for _, c := range caches {
 			want = append(want, "ColdStart/workload=hello/guest="+guest+"/runtime="+r+c)
 		}
-		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20")
+		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "FirstRequest/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20")
 	}
 	for _, name := range want {
-		if !slices.ContainsFunc(keys(seen), func(s string) bool { return s == name || strings.HasPrefix(s, name+"-") }) {
-			t.Errorf("no line %s; there are %v", name, keys(seen))
+		if !slices.ContainsFunc(keys(seen), func(s string) bool { return (s == name || strings.HasPrefix(s, name+"-")) && seen[s] == count }) {
+			t.Errorf("no %d lines %s; there are %v", count, name, seen)
 		}
 	}
 	if len(seen) != len(want) {
@@ -118,7 +130,7 @@ func checkTables(t *testing.T, out []byte) {
 	}
 }
 
-func keys(m map[string]bool) (ks []string) {
+func keys(m map[string]int) (ks []string) {
 	for k := range m {
 		ks = append(ks, k)
 	}
@@ -128,7 +140,7 @@ func keys(m map[string]bool) (ks []string) {
 
 func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 	for _, c := range r.Config {
-		if !slices.Contains([]string{"goos", "goarch", "pkg", "cpu", "cores", "kernel", "memory", ".file"}, c.Key) {
+		if !slices.Contains([]string{"goos", "goarch", "pkg", "cpu", "cores", "serving", "kernel", "memory", ".file"}, c.Key) {
 			t.Errorf("%s: configuration %s would split tables", r.Name, c.Key)
 		}
 	}
@@ -147,7 +159,7 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 		}
 	}
 	must := []string{"ns/op", "p50-ns", "max-ns"}
-	if strings.Contains(string(r.Name), "Start") {
+	if !strings.HasPrefix(string(r.Name), "Fibonacci") {
 		must = append(must, "ready-ns", "served-ns", "stop-ns")
 	}
 	for _, unit := range must {
@@ -169,7 +181,9 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 func TestBadFlags(t *testing.T) {
 	tests := []struct{ flag, says string }{
 		{"-runtimes=wasmtme", "native, wazero"},
-		{"-guests=cobol", "[c go]"},
+		{"-guests=cobol", "[c go node node-jitless python]"},
+		{"-serve.pool=-1", "-serve.pool"},
+		{"-node.image=node:22", "-node.image"},
 		{"-wasmtime.api=fast", "pooled or go"},
 		{"-warmups=-1", "-warmups"},
 	}

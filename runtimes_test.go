@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -16,8 +17,8 @@ import (
 )
 
 // Every cell of the tables: each guest of each workload on each runtime answers
-// rightly, again after a second start. A runtime that the environment requires
-// must be there.
+// rightly, again after a second start, a restart and a pause, and serves. A
+// runtime that the environment requires must be there.
 func TestEveryGuestOnEveryRuntime(t *testing.T) {
 	for _, r := range all() {
 		t.Run(r.Name(), func(t *testing.T) {
@@ -40,24 +41,57 @@ func TestEveryGuestOnEveryRuntime(t *testing.T) {
 				t.Skip(err)
 			}
 			t.Logf("%s; %s", info.Version, info.Settings)
+			var open []io.Closer
+			defer func() {
+				for _, img := range open {
+					if err := img.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			done := func(img io.Closer) {
+				if kept(img) {
+					open = append(open, img)
+				} else if err := img.Close(); err != nil {
+					t.Error(err)
+				}
+			}
 			for _, l := range guestLanguages() {
 				fib, err := workload.Fibonacci(l, 10)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, w := range []workload.Workload{workload.Hello(l), fib} {
-					testGuest(t, r, w)
-				}
+				t.Run("guest="+string(l), func(t *testing.T) {
+					greets, err := hello(l)
+					if err != nil {
+						t.Fatal(err)
+					}
+					testGuest(t, r, greets, done)
+					testGuest(t, r, onBase(fib), done)
+					testServer(t, r, greets, done)
+				})
 			}
 		})
 	}
 }
 
-func testGuest(t *testing.T, r runtime.Runtime, w workload.Workload) {
+// lacking tells whether err says that the guest is not to be had on r, which is
+// no fault unless r is required and the guest is made for it.
+func lacking(t *testing.T, r runtime.Runtime, err error) bool {
 	t.Helper()
-	img, err := r.Prepare(t.Context(), w)
-	if errors.As(err, new(*runtime.Unavailable)) && !slices.Contains(suite.required, r.Name()) {
-		t.Log(err)
+	if !errors.As(err, new(*runtime.Unavailable)) || slices.Contains(suite.required, r.Name()) && !errors.Is(err, workload.ErrNoForm) {
+		return false
+	}
+	t.Log(err)
+	return true
+}
+
+func testGuest(t *testing.T, r runtime.Runtime, w workload.Workload, done func(io.Closer)) {
+	t.Helper()
+	img, err := prepareCell(t.Context(), &candidate{Runtime: r}, w, func(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
+		return c.Prepare(ctx, w)
+	})
+	if lacking(t, r, err) {
 		return
 	}
 	if err != nil {
@@ -73,13 +107,37 @@ func testGuest(t *testing.T, r runtime.Runtime, w workload.Workload) {
 		if _, err := measure.Calls(t.Context(), inst, w, 2, measure.CallOptions{}); err != nil {
 			t.Errorf("%s: %v", w.Name(), err)
 		}
+		if _, ok := inst.(runtime.Restarter); ok {
+			if _, err := measure.Restarts(t.Context(), inst, w, 1, measure.StartOptions{}); err != nil {
+				t.Errorf("%s: %v", w.Name(), err)
+			}
+		}
+		if _, ok := inst.(runtime.Pauser); ok {
+			if _, err := measure.Pauses(t.Context(), inst, w, 1, measure.StartOptions{}); err != nil {
+				t.Errorf("%s: %v", w.Name(), err)
+			}
+		}
 		if err := inst.Close(); err != nil {
 			t.Errorf("%s: %v", w.Name(), err)
 		}
 	}
-	if err := img.Close(); err != nil {
-		t.Errorf("%s: %v", w.Name(), err)
+	done(img)
+}
+
+func testServer(t *testing.T, r runtime.Runtime, w workload.Workload, done func(io.Closer)) {
+	t.Helper()
+	img, err := prepareServer(t.Context(), &candidate{Runtime: r}, w)
+	if lacking(t, r, err) {
+		return
 	}
+	if err != nil {
+		t.Errorf("serving %s: %v", w.Name(), err)
+		return
+	}
+	if _, err := measure.FirstRequests(t.Context(), img, w, 2, measure.StartOptions{Limit: time.Minute}); err != nil {
+		t.Errorf("serving %s: %v", w.Name(), err)
+	}
+	done(img)
 }
 
 // wrong is hello with another idea of what is right.
@@ -92,7 +150,7 @@ func (wrong) Check(answer []byte) error {
 // A guest that answers wrongly fails its benchmark and leaves no time behind.
 func TestWrongAnswerFailsTheBenchmark(t *testing.T) {
 	for _, r := range all()[:2] {
-		w := wrong{hello(workload.C)}
+		w := wrong{workload.Hello(workload.C)}
 		img, err := r.Prepare(t.Context(), w)
 		if errors.As(err, new(*runtime.Unavailable)) {
 			t.Skip(err)
@@ -117,11 +175,11 @@ func (flood) Artifact(context.Context, workload.Form) (string, error) { return e
 
 // A guest that is no worker fails its benchmark and leaves no time behind.
 func TestGuestThatIsNoWorkerFailsTheBenchmark(t *testing.T) {
-	img, err := native.New().Prepare(t.Context(), flood{hello(workload.Go)})
+	img, err := native.New().Prepare(t.Context(), flood{workload.Hello(workload.Go)})
 	if err != nil {
 		t.Skip(err)
 	}
-	result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, hello(workload.Go), measure.StartOptions{}) })
+	result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, workload.Hello(workload.Go), measure.StartOptions{}) })
 	if result.N != 0 {
 		t.Errorf("the benchmark reports %v", result)
 	}

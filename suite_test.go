@@ -10,15 +10,17 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/containerd"
+	"github.com/seed-0132abb7/wasmbench/runtime/docker"
 	"github.com/seed-0132abb7/wasmbench/runtime/native"
 	"github.com/seed-0132abb7/wasmbench/runtime/runc"
+	"github.com/seed-0132abb7/wasmbench/runtime/spin"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -37,10 +39,18 @@ var (
 	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
 	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
 	flagFibonacciN  = flag.Int("fibonacci.n", 40, "which Fibonacci number is computed")
-	flagFibonacci   = flag.Duration("fibonacci.limit", 30*time.Second, "leave out a runtime whose call is predicted to take longer")
+	flagFibonacci   = flag.Duration("fibonacci.limit", 20*time.Second, "leave out a runtime whose call is predicted to take longer")
 	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
 	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
+	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
+	flagServePool   = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
+	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
+	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
 )
+
+// defaultBenchtime keeps a run of everything under ten minutes on two cores;
+// testing's own is twice as long.
+const defaultBenchtime = "500ms"
 
 // A candidate is a runtime of the suite and what Probe said of it.
 type candidate struct {
@@ -54,6 +64,7 @@ var suite struct {
 	candidates []*candidate
 	required   []string
 	order      *rand.Rand
+	kept       map[string]io.Closer // images that stay prepared
 }
 
 // all returns every runtime, in the order of the tables' columns.
@@ -62,7 +73,10 @@ func all() []runtime.Runtime {
 		native.New(),
 		wazero.Precompiled(), wazero.JIT(), wazero.Interpreter(), wazero.Embedded(),
 		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.API(*flagWasmtimeAPI)),
-		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}),
+		wasmedge.Precompiled(), wasmedge.Interpreter(), wasmedge.Embedded(),
+		spin.New(spin.Options{}),
+		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}), docker.New(docker.Options{Host: *flagDocker}),
+		containerd.NewWasmtime(containerd.Options{Address: *flagContainerd}),
 	}
 }
 
@@ -72,9 +86,16 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "wasmbench:", err)
 		os.Exit(2)
 	}
+	// The alarm of -timeout is not set before m.Run.
+	ctx, cancel := context.WithTimeoutCause(context.Background(), prepareLimit, fmt.Errorf("setting up took over %v: %w", prepareLimit, context.DeadlineExceeded))
+	defer cancel()
+	if err := pullBases(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "wasmbench:", err)
+		os.Exit(2)
+	}
 	benchmarking := flag.Lookup("test.bench").Value.String() != ""
 	if benchmarking {
-		announce(context.Background(), os.Stdout)
+		announce(ctx, os.Stdout)
 	}
 	before := readProcessors()
 	code := m.Run()
@@ -99,16 +120,28 @@ func configure() error {
 			}
 		}
 	}
+	benchtime := flag.Lookup("test.benchtime")
+	given := *flagArticle
+	flag.Visit(func(f *flag.Flag) { given = given || f == benchtime })
+	if !given {
+		if err := benchtime.Value.Set(defaultBenchtime); err != nil {
+			return err
+		}
+	}
 	if *flagWarmups < 0 {
 		return fmt.Errorf("-warmups=%d: give 0 or more", *flagWarmups)
+	}
+	if *flagServePool < 0 {
+		return fmt.Errorf("-serve.pool=%d: give 0 or more", *flagServePool)
 	}
 	if *flagSeed == 0 {
 		*flagSeed = rand.Uint64()
 	}
 	// A benchmark that ends before its benchtime is made to run again and again.
-	if d, err := time.ParseDuration(flag.Lookup("test.benchtime").Value.String()); err == nil && *flagBudget > 0 {
+	if d, err := time.ParseDuration(benchtime.Value.String()); err == nil && *flagBudget > 0 {
 		*flagBudget = max(*flagBudget, d)
 	}
+	suite.kept = map[string]io.Closer{}
 	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
 	if api := wasmtime.API(*flagWasmtimeAPI); api != wasmtime.Pooled && api != wasmtime.Go {
 		return fmt.Errorf("-wasmtime.api=%s: give %s or %s", api, wasmtime.Pooled, wasmtime.Go)
@@ -150,6 +183,9 @@ func list(s string) []string {
 }
 
 func closeRuntimes() (err error) {
+	for _, img := range suite.kept {
+		err = errors.Join(err, img.Close())
+	}
 	for _, c := range suite.candidates {
 		if closer, ok := c.Runtime.(io.Closer); ok {
 			err = errors.Join(err, closer.Close())
@@ -157,78 +193,6 @@ func closeRuntimes() (err error) {
 	}
 	return err
 }
-
-func guestLanguages() []workload.Language {
-	if given := list(*flagGuests); len(given) > 0 {
-		return slices.DeleteFunc(workload.Languages(), func(l workload.Language) bool { return !slices.Contains(given, string(l)) })
-	}
-	return workload.Languages()
-}
-
-// shuffled returns the candidates in random order, so that what drifts while
-// the suite runs is no runtime's advantage.
-func shuffled() []*candidate {
-	cs := slices.Clone(suite.candidates)
-	suite.order.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
-	return cs
-}
-
-// eachImage runs f for every guest of a workload on every runtime, with the
-// guest prepared there once. What is absent is said in a comment and skipped,
-// or fails where it is required.
-func eachImage(b *testing.B, name string, newWorkload func(workload.Language) workload.Workload, f func(b *testing.B, img runtime.Image, w workload.Workload)) {
-	b.Run("workload="+name, func(b *testing.B) {
-		for _, l := range guestLanguages() {
-			b.Run("guest="+string(l), func(b *testing.B) {
-				for _, c := range shuffled() {
-					w := newWorkload(l)
-					var img runtime.Image
-					prepared := sync.OnceValue(func() (err error) {
-						progress("%s/runtime=%s", b.Name(), c.Name())
-						img, err = prepare(b.Context(), c, w)
-						return err
-					})
-					b.Run("runtime="+c.Name(), func(b *testing.B) {
-						if err := prepared(); err != nil {
-							absent(b, c.Name(), err)
-						}
-						f(b, img, w)
-					})
-					if img != nil {
-						if err := img.Close(); err != nil {
-							b.Errorf("closing the image of %s: %v", c.Name(), err)
-						}
-					}
-				}
-			})
-		}
-	})
-}
-
-// prepareLimit is how long a guest may take to be compiled or unpacked.
-const prepareLimit = 15 * time.Minute
-
-func prepare(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
-	if c.err != nil {
-		return nil, c.err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, prepareLimit, fmt.Errorf("preparing %s took over %v: %w", w.Name(), prepareLimit, context.DeadlineExceeded))
-	defer cancel()
-	return c.Prepare(ctx, w)
-}
-
-// absent ends a benchmark whose runtime or guest is not to be had here, and
-// fails it for any other error.
-func absent(b *testing.B, name string, err error) {
-	var u *runtime.Unavailable
-	if !errors.As(err, &u) || slices.Contains(suite.required, name) {
-		b.Fatal(err)
-	}
-	fmt.Printf("# absent %s: %s\n", b.Name(), oneLine(err.Error()))
-	b.Skip(err)
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // progress tells a human what the run is at. It is a comment, for go test puts
 // standard error among the results; it is not for a benchmark that has been

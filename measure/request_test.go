@@ -23,6 +23,7 @@ type listening struct {
 	delay  time.Duration
 	handle http.HandlerFunc // nil listens and never answers
 	dies   bool             // instead of listening
+	ousted bool             // it has ended, and another listens in its place from the start
 
 	mu                       sync.Mutex
 	served, closed, unloaded int
@@ -36,6 +37,10 @@ func (l *listening) Serve(_ context.Context, address string, mark func(runtime.P
 	l.served++
 	mark(runtime.Start, time.Now())
 	s := &listeningService{image: l, address: address, ended: make(chan struct{})}
+	if l.ousted {
+		s.listen()
+		return s, nil
+	}
 	s.timer = time.AfterFunc(l.delay, s.listen)
 	return s, nil
 }
@@ -60,6 +65,9 @@ func (s *listeningService) listen() {
 		close(s.ended)
 		return
 	}
+	if s.image.ousted {
+		close(s.ended)
+	}
 	if s.image.handle != nil {
 		go http.Serve(s.listener, s.image.handle)
 	}
@@ -76,7 +84,9 @@ func (s *listeningService) Explain(err error) error {
 }
 
 func (s *listeningService) Close() error {
-	s.timer.Stop()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.image.mu.Lock()
 	defer s.image.mu.Unlock()
 	s.image.closed++
@@ -150,6 +160,7 @@ func TestFirstRequestsFails(t *testing.T) {
 		{name: "never answers", img: &listening{}, is: context.DeadlineExceeded, as: new(*measure.LimitError), says: "the last line", limit: 100 * time.Millisecond},
 		{name: "never listens", img: &listening{delay: time.Hour}, as: new(*measure.LimitError), says: "connection refused", limit: 100 * time.Millisecond},
 		{name: "unavailable for ever", img: &listening{handle: status(http.StatusServiceUnavailable)}, as: new(*measure.LimitError), says: "503", limit: 100 * time.Millisecond},
+		{name: "port taken by a twin", img: &listening{handle: pong, ousted: true}, says: "another program"},
 		{name: "ends", img: &listening{delay: time.Millisecond, dies: true}, says: "ended before it answered"},
 	}
 	for _, tt := range tests {

@@ -2,9 +2,9 @@
 // an Image, starting the image gives an Instance, and an instance answers
 // calls.
 //
-// The packages below it adapt one system each: native, wazero, wasmtime, runc
-// and containerd. None of them is imported here, so a program links only the
-// systems that it names.
+// The packages below it adapt one system each: native, wazero, wasmtime,
+// wasmedge, spin, runc, containerd and docker. None of them is imported here, so
+// a program links only the systems that it names.
 package runtime
 
 import (

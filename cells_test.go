@@ -1,0 +1,200 @@
+package wasmbench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+func guestLanguages() []workload.Language {
+	if given := list(*flagGuests); len(given) > 0 {
+		return slices.DeleteFunc(workload.Languages(), func(l workload.Language) bool { return !slices.Contains(given, string(l)) })
+	}
+	return workload.Languages()
+}
+
+// shuffled returns the candidates in random order, so that what drifts while
+// the suite runs is no runtime's advantage.
+func shuffled() []*candidate {
+	cs := slices.Clone(suite.candidates)
+	suite.order.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
+	return cs
+}
+
+// eachImage runs f for every guest of a workload on every runtime, with the
+// guest prepared there once.
+func eachImage(b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error), f func(b *testing.B, img runtime.Image, w workload.Workload)) {
+	eachCell(b, name, newWorkload, func(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
+		return c.Prepare(ctx, w)
+	}, f)
+}
+
+// eachServer is eachImage for guests that serve.
+func eachServer(b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error), f func(b *testing.B, img runtime.ServerImage, w workload.Workload)) {
+	eachCell(b, name, newWorkload, prepareServer, f)
+}
+
+func prepareServer(ctx context.Context, c *candidate, w workload.Workload) (runtime.ServerImage, error) {
+	server, ok := c.Runtime.(runtime.Server)
+	if !ok {
+		return nil, &runtime.Unavailable{What: "runtime " + c.Name() + " as a server", Why: "it cannot serve", Fix: "choose another runtime", Err: workload.ErrNoForm}
+	}
+	return server.PrepareServer(ctx, w, runtime.ServeOptions{Pool: *flagServePool})
+}
+
+// eachCell runs f for every guest of a workload on every runtime, with what
+// prepare makes of them, once each. What is absent is said in a comment and
+// skipped, or fails where it is required.
+func eachCell[I io.Closer](b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error),
+	prepare func(context.Context, *candidate, workload.Workload) (I, error), f func(*testing.B, I, workload.Workload)) {
+	b.Run("workload="+name, func(b *testing.B) {
+		for _, l := range guestLanguages() {
+			b.Run("guest="+string(l), func(b *testing.B) {
+				for _, c := range shuffled() {
+					w, err := newWorkload(l)
+					if err != nil {
+						once("# absent guest=%s: %s\n", l, oneLine(err.Error()))
+						continue
+					}
+					var made []I
+					prepared := sync.OnceValue(func() error {
+						progress("%s/runtime=%s", b.Name(), c.Name())
+						img, err := prepareOnce(b.Context(), fmt.Sprintf("%T %s %s %s", made, c.Name(), w.Name(), l), c, w, prepare)
+						if err == nil {
+							made = append(made, img)
+							describe(b.Context(), l, c.Name(), w, img)
+						}
+						return err
+					})
+					b.Run("runtime="+c.Name(), func(b *testing.B) {
+						if err := prepared(); err != nil {
+							absent(b, l, c.Name(), err)
+						}
+						f(b, made[0], w)
+					})
+					for _, img := range made {
+						if kept(img) {
+							continue
+						}
+						if err := img.Close(); err != nil {
+							b.Errorf("closing the image of %s: %v", c.Name(), err)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// kept tells whether an image stays prepared until the run ends. Those of
+// container managers do: they use nothing but disk, and to unpack an interpreter
+// with its distribution for each benchmark takes seconds.
+func kept(img any) bool {
+	_, ok := img.(interface{ Digest() string })
+	return ok
+}
+
+// prepareOnce prepares what is not kept already under that name.
+func prepareOnce[I io.Closer](ctx context.Context, name string, c *candidate, w workload.Workload, prepare func(context.Context, *candidate, workload.Workload) (I, error)) (I, error) {
+	if img, ok := suite.kept[name].(I); ok {
+		return img, nil
+	}
+	img, err := prepareCell(ctx, c, w, prepare)
+	if err == nil && kept(img) {
+		suite.kept[name] = img
+	}
+	return img, err
+}
+
+// prepareLimit is how long a guest may take to be compiled or unpacked.
+const prepareLimit = 15 * time.Minute
+
+func prepareCell[I io.Closer](ctx context.Context, c *candidate, w workload.Workload, prepare func(context.Context, *candidate, workload.Workload) (I, error)) (img I, err error) {
+	if c.err != nil {
+		return img, c.err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, prepareLimit, fmt.Errorf("preparing %s took over %v: %w", w.Name(), prepareLimit, context.DeadlineExceeded))
+	defer cancel()
+	twinCtx, cancelTwin := context.WithCancel(ctx)
+	defer cancelTwin()
+	wait := compileTwin(twinCtx, c.Name(), w)
+	defer wait()
+	if img, err = prepare(ctx, c, w); err != nil {
+		cancelTwin()
+	}
+	return img, err
+}
+
+// twins are runtimes that compile the two forms of a guest, each for the other
+// a sign that both will be wanted.
+var twins = map[string]string{"wasmedge": "wasmedge-embedded", "wasmedge-embedded": "wasmedge"}
+
+// compileTwin has the other form of a guest compiled into the cache meanwhile:
+// WasmEdge takes a minute for one of a Go guest, on one processor. The function
+// that it returns waits for it. What goes wrong is the twin's to report.
+func compileTwin(ctx context.Context, name string, w workload.Workload) (wait func()) {
+	var done sync.WaitGroup
+	for _, c := range suite.candidates {
+		if twins[name] != c.Name() || c.err != nil {
+			continue
+		}
+		done.Go(func() {
+			if img, err := c.Prepare(ctx, w); err == nil {
+				img.Close()
+			}
+		})
+	}
+	return done.Wait
+}
+
+// absent ends a benchmark whose runtime or guest is not to be had here, and
+// fails it for any other error. A guest that is not made for a runtime at all
+// is no fault of the host's.
+func absent(b *testing.B, l workload.Language, name string, err error) {
+	var u *runtime.Unavailable
+	if !errors.As(err, &u) || slices.Contains(suite.required, name) && !errors.Is(err, workload.ErrNoForm) {
+		b.Fatal(err)
+	}
+	switch {
+	case errors.Is(err, workload.ErrNoForm):
+		once("# absent guest=%s: %s\n", l, oneLine(err.Error()))
+	case !slices.ContainsFunc(suite.candidates, func(c *candidate) bool { return c.err == err }): // or it was said before the first line
+		once("# absent guest=%s runtime=%s: %s\n", l, name, oneLine(err.Error()))
+	}
+	b.Skip(err)
+}
+
+// describe tells which content a container manager runs, and on what.
+func describe(ctx context.Context, l workload.Language, name string, w workload.Workload, img any) {
+	d, ok := img.(interface{ Digest() string })
+	if !ok {
+		return
+	}
+	once("# image guest=%s workload=%s runtime=%s: %s\n", l, w.Name(), name, d.Digest())
+	if layered, ok := w.(workload.Layered); ok {
+		if _, origin, err := layered.Base(ctx); err == nil && origin != "" {
+			once("# guest %s in containers: on %s\n", l, origin)
+		}
+	}
+}
+
+// once prints a comment if it has not been printed yet.
+func once(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if _, before := said.LoadOrStore(line, true); !before {
+		fmt.Print(line)
+	}
+}
+
+var said sync.Map
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
