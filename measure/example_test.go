@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -42,4 +43,31 @@ func ExampleStarts() {
 	}
 	// Output:
 	// native has a median: true
+}
+
+// A guest that serves is started six times; each start is timed to the first
+// checked response with status 200.
+func ExampleFirstRequests() {
+	ctx := context.Background()
+	w := workload.Hello(workload.Go)
+	server, ok := native.New().(runtime.Server)
+	if !ok {
+		log.Fatal("it cannot serve")
+	}
+	img, err := server.PrepareServer(ctx, w, runtime.ServeOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer img.Close()
+	requests, err := measure.FirstRequests(ctx, img, w, 6, measure.StartOptions{Limit: time.Minute})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range measure.StartMetrics(requests) {
+		if m.Unit == "p50-ns" {
+			fmt.Println("median of", len(requests), "first requests:", m.Value > 0)
+		}
+	}
+	// Output:
+	// median of 6 first requests: true
 }
