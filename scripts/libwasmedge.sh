@@ -10,6 +10,7 @@
 # signature or a checksum that is wrong is one. DEBIAN_MIRROR overrides where the
 # packages come from, the mirror that this host's apt uses for Debian.
 set -eu
+export LC_ALL=C # what apt prints is read here
 
 absent() {
 	echo "wasmbench: WasmEdge will be absent: $*" >&2
@@ -17,10 +18,11 @@ absent() {
 }
 
 [ -z "${WASMBENCH_LIBWASMEDGE:-}" ] || exit 0
-for header in /usr/include/wasmedge/version.h /usr/local/include/wasmedge/version.h; do
-	if [ -e "$header" ] && grep -q 'WASMEDGE_VERSION "0\.14\.' "$header"; then
-		exit 0
-	fi
+for prefix in /usr /usr/local; do
+	grep -qs 'WASMEDGE_VERSION "0\.14\.' "$prefix/include/wasmedge/version.h" || continue
+	for library in "$prefix"/lib/libwasmedge.so "$prefix"/lib64/libwasmedge.so "$prefix"/lib/*/libwasmedge.so; do
+		[ ! -e "$library" ] || exit 0
+	done
 done
 [ -n "${XDG_CACHE_HOME:-}${HOME:-}" ] || absent "HOME is not set, so there is no cache directory"
 home=${XDG_CACHE_HOME:-${HOME:-}/.cache}/wasmbench/libwasmedge

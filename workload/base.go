@@ -10,6 +10,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -62,7 +63,7 @@ func debianBase(ctx context.Context, i interpreter) (base, error) {
 	}
 	packages := slices.Concat(i.base, commonPackages)
 	content := fmt.Sprint(packages, leftOut, removed, written)
-	entry, err := cache.Make(ctx, "base", cache.Key(recipe, d.id, d.suite, goruntime.GOARCH, content), func(dir string) error {
+	build := func(dir string) error {
 		if os.Geteuid() != 0 {
 			return absent("building it takes root", "run as root once", nil)
 		}
@@ -72,11 +73,23 @@ func debianBase(ctx context.Context, i interpreter) (base, error) {
 		}
 		sources, err := d.sources(ctx)
 		if err != nil {
-			return absent("apt does not know the archive of "+d.id+" "+d.suite, "add it to apt's sources and run apt-get update", err)
+			return unlessEnded(ctx, err, func(err error) error {
+				return absent("apt does not know the archive of "+d.id+" "+d.suite, "add it to apt's sources and run apt-get update", err)
+			})
 		}
 		return unlessEnded(ctx, buildBase(ctx, dir, tool, d, i, packages, sources), func(err error) error {
 			return absent("building it failed", "let mmdebstrap reach the archive that apt-get uses", err)
 		})
+	}
+	entry, err := cache.Make(ctx, "base", cache.Key(recipe, d.id, d.suite, goruntime.GOARCH, content), func(dir string) error {
+		if err, ok := notBuilt.Load(dir); ok {
+			return err.(error)
+		}
+		err := build(dir)
+		if errors.As(err, new(*Unavailable)) {
+			notBuilt.Store(dir, err)
+		}
+		return err
 	})
 	if err != nil {
 		return base{}, err
@@ -84,6 +97,10 @@ func debianBase(ctx context.Context, i interpreter) (base, error) {
 	origin, err := os.ReadFile(filepath.Join(entry, "origin"))
 	return base{dir: filepath.Join(entry, "rootfs"), origin: string(origin)}, err
 }
+
+// notBuilt has, for the directory in which a base was to be built, why it could
+// not be: to find that out again takes minutes, and many guests share a base.
+var notBuilt sync.Map
 
 // unlessEnded gives an error to explain, except where the context ended: what
 // failed then is not absent.

@@ -147,6 +147,9 @@ func standIn(t *testing.T) *os.File {
 	if os.Geteuid() != 0 {
 		t.Skip("bases are built as root only")
 	}
+	if err := workload.HostSources(t.Context()); err != nil {
+		t.Skip(err)
+	}
 	bin := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -189,6 +192,38 @@ func awaitEnd(t *testing.T, pipe *os.File) {
 	t.Helper()
 	if n, err := pipe.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("something of the build still runs: %d, %v", n, err)
+	}
+}
+
+// A build that fails is not tried again for each guest.
+func TestBaseThatCannotBeBuilt(t *testing.T) {
+	standIn(t)
+	bin, _, _ := strings.Cut(os.Getenv("PATH"), ":")
+	tries := filepath.Join(bin, "tries")
+	script := "#!/bin/sh\necho try >>" + tries + "\necho no mirror >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(bin, "mmdebstrap"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, _, err := workload.Hello(workload.Node).Base(ended); !errors.Is(err, context.Canceled) || errors.As(err, new(*workload.Unavailable)) {
+		t.Errorf("error %v, want context.Canceled and no *Unavailable", err)
+	}
+	for _, l := range []workload.Language{workload.Node, workload.NodeJitless, workload.Node} {
+		_, _, err := workload.Hello(l).Base(t.Context())
+		if !errors.As(err, new(*workload.Unavailable)) || !strings.Contains(err.Error(), "no mirror") {
+			t.Errorf("%s: error %v is no *Unavailable that says what failed", l, err)
+		}
+	}
+	if b, err := os.ReadFile(tries); string(b) != "try\n" {
+		t.Errorf("it was tried %d times, %v", bytes.Count(b, []byte("\n")), err)
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if _, _, err := workload.Hello(workload.Node).Base(t.Context()); err == nil {
+		t.Error("a base was built")
+	}
+	if b, err := os.ReadFile(tries); string(b) != "try\ntry\n" {
+		t.Errorf("in another cache it was tried %d times, %v", bytes.Count(b, []byte("\n")), err)
 	}
 }
 

@@ -31,7 +31,7 @@ func (native) Probe(context.Context) (runtime.Info, error) {
 	if err != nil || len(kernel) == 0 {
 		return runtime.Info{}, &runtime.Unavailable{What: "native", Why: "the kernel's release cannot be read", Fix: "run on Linux", Err: err}
 	}
-	return runtime.Info{Version: "linux " + kernel[0], Settings: goruntime.GOARCH + ", fork and exec, environment of PATH, HOME and TMPDIR"}, nil
+	return runtime.Info{Version: "linux " + kernel[0], Settings: goruntime.GOARCH + ", fork and exec, environment of " + process.Environment}, nil
 }
 
 func (native) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, error) {

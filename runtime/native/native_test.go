@@ -73,6 +73,28 @@ func prepare(t *testing.T) runtime.ServerImage {
 	return img
 }
 
+// Guests of every language start with the little environment that they get.
+func TestStart(t *testing.T) {
+	for _, l := range workload.Languages() {
+		t.Run(string(l), func(t *testing.T) {
+			w := workload.Hello(l)
+			img, err := native.New().Prepare(t.Context(), w)
+			if errors.As(err, new(*runtime.Unavailable)) {
+				t.Skip(err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(inst.Close(), img.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // post tries until the service takes the connection or has ended.
 func post(svc runtime.Service, body string) (string, error) {
 	for {

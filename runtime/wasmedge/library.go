@@ -1,6 +1,7 @@
 package wasmedge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,20 +34,34 @@ func library(context.Context) (engine.Library, error) {
 	if err != nil {
 		return engine.Library{}, err
 	}
+	return search(prefixes)
+}
+
+// search returns the library of the first prefix that has it whole.
+func search(prefixes []string) (engine.Library, error) {
 	var found []string // of other versions
+	var broken error   // why the first that cannot be used cannot be
 	for _, prefix := range prefixes {
 		version, err := headerVersion(prefix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return engine.Library{}, unavailable("libwasmedge", "its version could not be read", err)
+			broken = cmp.Or(broken, unavailable("libwasmedge", "its version could not be read", err))
+			continue
 		}
 		if !strings.HasPrefix(version, release) {
 			found = append(found, version+" in "+prefix)
 			continue
 		}
-		return link(prefix)
+		lib, err := link(prefix)
+		if err == nil {
+			return lib, nil
+		}
+		broken = cmp.Or(broken, err)
+	}
+	if broken != nil {
+		return engine.Library{}, broken
 	}
 	if len(found) > 0 {
 		return engine.Library{}, unavailable("libwasmedge of another version", fmt.Sprintf("found %s, needed %sx", strings.Join(found, ", "), release), nil)

@@ -1,8 +1,11 @@
 package wasmedge
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
@@ -131,7 +135,6 @@ func TestInfo(t *testing.T) {
 // Every way to end a guest that WasmEdge has no limit for, or that is wrong, is
 // an error that names the runtime, and the next image works.
 func TestHostileGuests(t *testing.T) {
-	recursion := []byte{0x20, 0, 0x10, 1, 0x20, 0, 0x10, 1, 0x7c}            // answer(size) + answer(size)
 	command := wasmtest.Func{Name: "_start", Code: []byte{0x10, 0, 0x10, 0}} // _start(); _start()
 	tests := []struct {
 		name             string
@@ -167,6 +170,72 @@ func TestHostileGuests(t *testing.T) {
 			answers(t, prepare(t, r, w), w)
 		}
 	})
+}
+
+// recursion is a wasmbench_answer that never returns: answer(size) + answer(size).
+var recursion = []byte{0x20, 0, 0x10, 1, 0x20, 0, 0x10, 1, 0x7c}
+
+// A guest that recurses for ever in a service ends the service, and does not
+// fill the host's memory.
+func TestHostileGuestInAService(t *testing.T) {
+	each(t, func(t *testing.T, r runtime.Runtime) {
+		img, err := r.(runtime.Server).PrepareServer(t.Context(), modules{reactor: wasmtest.Write(t, wasmtest.Reactor(recursion))}, runtime.ServeOptions{Pool: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		address, err := runtime.FreeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		svc, err := img.Serve(t.Context(), address, unmarked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer svc.Close()
+		if r.Name() == "wasmedge-interp" {
+			bounded(t, svc.Scope().Own[0], 3<<30)
+		}
+		if status, err := post(svc); err == nil {
+			t.Errorf("a guest without end answered with status %d", status)
+		}
+		<-svc.Ended()
+		err = svc.Explain(io.ErrUnexpectedEOF)
+		says := map[string]string{"wasmedge-interp": "abort"}[r.Name()]
+		if says == "" {
+			says = "segmentation"
+		}
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v does not say %q", err, says)
+		}
+	})
+}
+
+// bounded checks that the kernel lets a process have no more than most bytes.
+func bounded(t *testing.T, pid int, most uint64) {
+	t.Helper()
+	var has unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &has); err != nil || has.Cur > most || has.Max > most {
+		t.Fatalf("the host's memory is not bounded to %d bytes: %+v, error %v", most, has, err)
+	}
+}
+
+// post makes a request of a service once it listens.
+func post(svc runtime.Service) (status int, err error) {
+	for {
+		r, err := http.Post("http://"+svc.Address()+"/", "", http.NoBody)
+		if err == nil {
+			return r.StatusCode, r.Body.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return 0, err
+		}
+		select {
+		case <-svc.Ended():
+			return 0, err
+		case <-time.After(time.Millisecond): // it is about to listen
+		}
+	}
 }
 
 // entry returns a command of one function.
@@ -372,6 +441,30 @@ func TestNoLibrary(t *testing.T) {
 	}
 }
 
+// A prefix that is no good does not hide one that is.
+func TestLibraryBehindABrokenOne(t *testing.T) {
+	const version = "#define WASMEDGE_VERSION \"0.14.1\"\n"
+	good := prefix(t, version)
+	if err := os.Mkdir(filepath.Join(good, "lib"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(good, "lib/libwasmedge.so"), []byte("library"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, before := range map[string]string{
+		"none": t.TempDir(), "another version": prefix(t, "#define WASMEDGE_VERSION \"0.13.5\"\n"),
+		"no version": prefix(t, "text"), "headers only": prefix(t, version),
+	} {
+		lib, err := search([]string{before, good})
+		if err != nil || !strings.Contains(strings.Join(lib.Env, " "), good) {
+			t.Errorf("%s: %v, error %v; want the library in %s", name, lib.Env, err, good)
+		}
+		if _, err := search([]string{before, t.TempDir()}); !errors.As(err, new(*runtime.Unavailable)) {
+			t.Errorf("%s and none: error %v is no *Unavailable", name, err)
+		}
+	}
+}
+
 // A library that says at run time that it is another version than the headers
 // that the host was compiled with is refused.
 func TestLibraryUnlikeItsHeaders(t *testing.T) {
@@ -405,6 +498,82 @@ func TestEngine(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %v\n%s", cmd, err, out)
 	}
+}
+
+const killedEnv = "WASMBENCH_TEST_KILLED"
+
+// A run that is killed takes with it what it compiles, which would be written to
+// where the next run compiles the same.
+func TestCompileOfAKilledRun(t *testing.T) {
+	if os.Getenv(killedEnv) != "" { // a Go guest takes half a minute
+		_, err := Precompiled().Prepare(t.Context(), workload.Hello(workload.Go))
+		t.Fatalf("the compiler has ended: %v", err)
+	}
+	require(t)
+	if _, err := workload.Hello(workload.Go).Artifact(t.Context(), workload.Command); err != nil {
+		t.Skip(err)
+	}
+	built, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefixes := must(candidates())
+	prefix := prefixes[slices.IndexFunc(prefixes, func(prefix string) bool {
+		_, err := search([]string{prefix})
+		return err == nil
+	})]
+	run := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCompileOfAKilledRun$")
+	run.Env = append(os.Environ(), killedEnv+"=1", "XDG_CACHE_HOME="+t.TempDir(), "GOCACHE="+strings.TrimSpace(string(built)), PrefixVariable+"="+prefix)
+	var printed bytes.Buffer
+	run.Stdout = &printed
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		run.Wait()
+		close(ended)
+	}()
+	compiler := -1
+	for compiler < 0 {
+		select {
+		case <-ended:
+			t.Fatalf("nothing was compiled: %s", printed.String())
+		case <-time.After(10 * time.Millisecond):
+			compiler = compiling(t, run.Process.Pid)
+		}
+	}
+	defer unix.Close(compiler)
+	if err := run.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	// The compiler would need longer for what is left of its work.
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(compiler), Events: unix.POLLIN}}, 5000); n != 1 {
+		t.Errorf("the compiler outlives the run: %d, %v", n, err)
+		unix.PidfdSendSignal(compiler, unix.SIGKILL, nil, 0)
+	}
+}
+
+// compiling returns a descriptor of a process's child that compiles a module, or
+// -1.
+func compiling(t *testing.T, parent int) int {
+	t.Helper()
+	for _, p := range must(procfs.AllProcs()) {
+		stat, err := p.Stat()
+		if err != nil || stat.PPID != parent {
+			continue // it has ended, or is another's
+		}
+		if line, err := p.CmdLine(); err != nil || !slices.Contains(line, "compile") {
+			continue
+		}
+		fd, err := unix.PidfdOpen(p.PID, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	return -1
 }
 
 func TestKilledHost(t *testing.T) {

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/module"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -56,13 +59,26 @@ func (r *Runtime) output(ctx context.Context, verb ...string) (string, error) {
 	var out, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, append(r.Flags[:len(r.Flags):len(r.Flags)], verb...)...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
-	if err := cmd.Run(); err != nil {
+	if err := run(cmd); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return "", &HostError{Runtime: r.Label, Verb: verb[0], Text: strings.TrimSpace(stderr.String()), Err: err}
 	}
 	return out.String(), nil
+}
+
+// run runs a command of exec.CommandContext in a process group of its own, which
+// ends with the context. The command dies with the harness, also when that is
+// killed: what it makes would be in the next run's way. The signal comes when
+// the thread ends that started the command, so that is kept.
+func run(cmd *exec.Cmd) error {
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = process.Grace
+	return cmd.Run()
 }
 
 // A HostError is what an engine host reported.

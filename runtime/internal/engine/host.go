@@ -98,18 +98,20 @@ func (h *Host) build(ctx context.Context, lib Library) (string, error) {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
 	cmd.Env = append(cmd.Env, lib.Env...)
-	printed, err := cmd.CombinedOutput()
+	var printed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &printed, &printed
+	err = run(cmd)
 	switch {
 	case err == nil:
 		return out, nil
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("building engine host %s: %w", h.Package, context.Cause(ctx))
-	case h.CGO && bytes.Contains(printed, []byte("C compiler")):
+	case h.CGO && strings.Contains(printed.String(), "C compiler"):
 		return "", &runtime.Unavailable{What: "engine host " + h.Package, Why: "building it takes a C compiler", Fix: "install gcc and its C library's headers (Debian: gcc libc6-dev)", Err: err}
 	}
 	return "", &runtime.Unavailable{
 		What: "engine host " + h.Package,
-		Why:  "building it failed: " + strings.TrimSpace(string(printed)),
+		Why:  "building it failed: " + strings.TrimSpace(printed.String()),
 		Fix:  "make this command succeed: " + strings.Join(slices.Concat(lib.Env, cmd.Args), " "),
 		Err:  err,
 	}

@@ -35,3 +35,11 @@ type Engine interface {
 	// several goroutines at a time: HTTP requests are.
 	Image(src Source) (runtime.Image, error)
 }
+
+// A Limiter is an engine whose guests can take memory that it does not bound
+// itself. Main has it bound that of the process before there is a guest.
+type Limiter interface {
+	// Limit bounds the memory of this process, which is to hold as many
+	// instances.
+	Limit(instances int) error
+}

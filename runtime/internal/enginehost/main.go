@@ -64,8 +64,14 @@ func do(e Engine, args []string, begun uint64) error {
 	case verb == "compile" && len(rest) == 2:
 		return e.Compile(ctx, src.Module, src.Artifact)
 	case verb == "run" && (len(rest) == 1 || len(rest) == 2):
+		if err := limit(e, 1); err != nil {
+			return err
+		}
 		return e.Run(ctx, src, func() { stamp(begun, monotonic()) })
 	case verb == "hold" && (len(rest) == 1 || len(rest) == 2):
+		if err := limit(e, maxPool); err != nil {
+			return err
+		}
 		img, err := e.Image(src)
 		if err != nil {
 			return err
@@ -76,6 +82,9 @@ func do(e Engine, args []string, begun uint64) error {
 		if len(operands) != 2 && len(operands) != 3 {
 			break
 		}
+		if err := limit(e, max(pool, 1)); err != nil {
+			return err
+		}
 		src := Source{Module: operands[1]}
 		if len(operands) == 3 {
 			src.Artifact = operands[2]
@@ -83,6 +92,14 @@ func do(e Engine, args []string, begun uint64) error {
 		return serve(ctx, e, src, pool, operands[0], begun)
 	}
 	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT], serve [-pool N] ADDRESS MODULE [ARTIFACT]", strings.Join(args, " "))
+}
+
+// limit bounds the memory of this process where the engine needs it.
+func limit(e Engine, instances int) error {
+	if l, ok := e.(Limiter); ok {
+		return l.Limit(instances)
+	}
+	return nil
 }
 
 // poolFlag takes the flag -pool from the front of a verb's arguments. Where it

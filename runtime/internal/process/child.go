@@ -49,15 +49,20 @@ func (c *child) launch(extra []*os.File) error {
 	return nil
 }
 
+// Environment says what a child has in its environment.
+const Environment = "PATH, TMPDIR, LD_LIBRARY_PATH, WASMBENCH_* and PYTHONNOUSERSITE"
+
 // environment is what a child gets of the harness's: where programs and
 // directories are, but nothing that makes an interpreter or an engine do more
-// than it does in a container, whose environment is as small.
+// than it does in a container, whose environment is as small. Python would look
+// for packages in the user's home, of which it knows without HOME too.
 func environment() []string {
-	kept := []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"}
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+	kept := []string{"PATH", "TMPDIR", "LD_LIBRARY_PATH"}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return !slices.Contains(kept, name) && !strings.HasPrefix(name, "WASMBENCH_")
 	})
+	return append(env, "PYTHONNOUSERSITE=1")
 }
 
 // wait ends the group when its leader has ended, and only then reaps the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,6 +52,44 @@ func TestStartOfNoProgram(t *testing.T) {
 	_, _, _, err := process.StartWorker(t.Context(), "/no/such/program", nil)
 	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "/no/such/program") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What the user has set up for programs is not what is measured.
+func TestEnvironment(t *testing.T) {
+	program, err := exec.LookPath("env")
+	if err != nil {
+		t.Skip("needs the program env")
+	}
+	for _, name := range []string{"HOME", "PYTHONPATH", "PYTHONNOUSERSITE", "NODE_OPTIONS", "LC_ALL"} {
+		t.Setenv(name, "/set/by/the/user")
+	}
+	for _, name := range []string{"PATH", "TMPDIR", "LD_LIBRARY_PATH", "WASMBENCH_TEST"} {
+		t.Setenv(name, "/kept")
+	}
+	p, err := process.Start(program, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(p.Out)
+	if err := errors.Join(err, p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if strings.HasPrefix(name, "WASMBENCH_") {
+			name = "WASMBENCH_*"
+		}
+		if !strings.Contains(process.Environment, name) || strings.Contains(value, "user") {
+			t.Errorf("a child has %q, of which %q does not tell", line, process.Environment)
+		}
+		named = append(named, name)
+	}
+	for name := range strings.FieldsFuncSeq(process.Environment, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if name != "and" && !slices.Contains(named, name) {
+			t.Errorf("a child does not have %s", name)
+		}
 	}
 }
 

@@ -18,7 +18,6 @@ func main() {
 	flag.BoolVar(&opts.Interpreter, "interpreter", false, "execute without compiling to machine code")
 	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 0, "memory of an instance in `bytes`; 0 is 1 GiB")
-	flag.TextVar(&opts.Level, "O", engine.DefaultLevel, "optimisation `level` of the compiler: 0, 1, 2, 3, s or z")
 	flag.Parse()
 	e, err := engine.New(opts)
 	if err == nil && flag.Arg(0) != "run" { // whose guest is to have them

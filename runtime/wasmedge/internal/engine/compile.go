@@ -11,53 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"unsafe"
 )
 
-// A Level is an optimisation level of WasmEdge's compiler, which is LLVM.
-type Level uint8
-
-const (
-	// DefaultLevel is O2, as it is of "wasmedge compile". A Go guest takes a
-	// minute to compile at each level but O0, which takes a fifteenth of it for
-	// code that runs six times as long.
-	DefaultLevel Level = iota
-	O0
-	O1
-	O3
-	Os
-	Oz
-)
-
-type level struct {
-	name string
-	c    C.enum_WasmEdge_CompilerOptimizationLevel
-}
-
-var levels = [...]level{
-	DefaultLevel: {"2", C.WasmEdge_CompilerOptimizationLevel_O2},
-	O0:           {"0", C.WasmEdge_CompilerOptimizationLevel_O0},
-	O1:           {"1", C.WasmEdge_CompilerOptimizationLevel_O1},
-	O3:           {"3", C.WasmEdge_CompilerOptimizationLevel_O3},
-	Os:           {"s", C.WasmEdge_CompilerOptimizationLevel_Os},
-	Oz:           {"z", C.WasmEdge_CompilerOptimizationLevel_Oz},
-}
-
-func (l Level) String() string { return levels[l].name }
-
-// MarshalText returns what comes after -O.
-func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText takes what comes after -O.
-func (l *Level) UnmarshalText(text []byte) error {
-	i := slices.IndexFunc(levels[:], func(known level) bool { return known.name == string(text) })
-	if i < 0 {
-		return errors.New("there is no such level")
-	}
-	*l = Level(i)
-	return nil
-}
+// level is O2, as it is of "wasmedge compile". A Go guest takes a minute to
+// compile at each level but O0, which takes a fifteenth of it for code that runs
+// six times as long.
+const level = C.WasmEdge_CompilerOptimizationLevel_O2
 
 // Compile writes the machine code of a module to the file artifact, a shared
 // object that holds the module too. The interpreter has no use for one.
@@ -70,7 +30,7 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) error {
 	}
 	conf := C.WasmEdge_ConfigureCreate()
 	defer C.WasmEdge_ConfigureDelete(conf)
-	C.WasmEdge_ConfigureCompilerSetOptimizationLevel(conf, levels[e.opts.Level].c)
+	C.WasmEdge_ConfigureCompilerSetOptimizationLevel(conf, level)
 	C.WasmEdge_ConfigureCompilerSetOutputFormat(conf, C.WasmEdge_CompilerOutputFormat_Native)
 	C.WasmEdge_ConfigureCompilerSetInterruptible(conf, C.bool(e.opts.Interruptible))
 	compiler := C.WasmEdge_CompilerCreate(conf)

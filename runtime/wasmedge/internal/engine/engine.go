@@ -29,12 +29,10 @@ const pageSize = 64 << 10
 const DefaultMaxMemory = 1 << 30
 
 // Options choose how guests are executed. The zero value is code that was
-// compiled ahead at DefaultLevel.
+// compiled ahead.
 type Options struct {
 	// Interpreter executes without compiling to machine code.
 	Interpreter bool
-	// Level is how much the compiler optimises.
-	Level Level
 	// Interruptible makes guest code end when the context of Start, Call or
 	// Run ends. Each call then takes a thread, and compiled code a check in
 	// every loop. Without it only the end of the process ends a guest that does
@@ -77,7 +75,7 @@ func New(opts Options) (*Engine, error) {
 // Info tells the version of the library and the settings, which are the same
 // for Run and Image.
 func (e *Engine) Info(bool) (runtime.Info, error) {
-	how := "compiled ahead by LLVM at -O" + e.opts.Level.String()
+	how := "compiled ahead by LLVM at -O2"
 	if e.opts.Interpreter {
 		how = "interpreter"
 	}

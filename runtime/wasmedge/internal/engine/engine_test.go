@@ -244,15 +244,3 @@ func TestUnusableFiles(t *testing.T) {
 		t.Error("a module without an artefact was started")
 	}
 }
-
-func TestLevels(t *testing.T) {
-	for _, name := range []string{"0", "1", "2", "3", "s", "z"} {
-		var l engine.Level
-		if err := l.UnmarshalText([]byte(name)); err != nil || l.String() != name {
-			t.Errorf("level %s: %v, error %v", name, l, err)
-		}
-	}
-	if new(engine.Level).UnmarshalText([]byte("9")) == nil {
-		t.Error("level 9 is accepted")
-	}
-}

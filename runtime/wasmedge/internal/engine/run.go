@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
@@ -15,9 +13,6 @@ import (
 // Run runs a command with this process's standard files and the argument
 // vector "guest". A status other than 0 is an *ExitError.
 func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) error {
-	if err := e.bound(); err != nil {
-		return err
-	}
 	conf := e.configure()
 	defer conf.Release()
 	m, err := e.load(conf, src)
@@ -45,21 +40,4 @@ func (g *guest) enter(ctx context.Context) error {
 	}
 	_, err := g.call(ctx, start)
 	return err
-}
-
-// room is the memory that this process may take beside its guest's, in bytes.
-const room = 512 << 20
-
-// bound limits the memory of this process, because the interpreter's stack has
-// no limit of its own: a guest that recurses for ever ends its process rather
-// than fill the host.
-func (e *Engine) bound() error {
-	if !e.opts.Interpreter {
-		return nil
-	}
-	most := e.opts.MaxMemory + room
-	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: most, Max: most}); err != nil {
-		return fmt.Errorf("limiting the memory of the interpreter's process: %w", err)
-	}
-	return nil
 }

@@ -9,6 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// covered are the files that HideStandardFiles put others over. They are kept
+// for ever: a file that nothing refers to is closed, and its descriptor, which
+// every guest reads or writes, would become the next socket's.
+var covered []*os.File
+
 // HideStandardFiles moves the standard input and output of this process to
 // other descriptors, which os.Stdin and os.Stdout then name. In their place a
 // guest finds an empty input and, as its output, the standard error. Reactors
@@ -32,6 +37,7 @@ func HideStandardFiles() error {
 		if err := unix.Dup3(int(s.place.Fd()), at, 0); err != nil {
 			return fmt.Errorf("covering %s: %w", name, err)
 		}
+		covered = append(covered, *s.file)
 		*s.file = os.NewFile(uintptr(moved), name)
 	}
 	return nil

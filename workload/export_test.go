@@ -1,0 +1,13 @@
+package workload
+
+import "context"
+
+// HostSources returns why no base can be built of the host's distribution, or
+// nil.
+func HostSources(ctx context.Context) error {
+	d, err := hostDistribution()
+	if err == nil {
+		_, err = d.sources(ctx)
+	}
+	return err
+}
