@@ -38,7 +38,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	runtimes := []string{"native", "wazero-embedded"}
 	if os.Geteuid() == 0 {
 		runtimes = append(runtimes, "runc", "containerd")
-		d := docker.New(docker.Options{})
+		d := docker.New(docker.Options{Private: true})
 		switch _, err := d.Probe(t.Context()); {
 		case err == nil:
 			runtimes = append(runtimes, "docker")
@@ -59,7 +59,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if out, errs, err := rerun(t, "-test.bench=WarmStart", "-test.benchtime=2x", "-guests="+anyGuest(t), "-runtimes="+strings.Join(runtimes, ",")); err != nil {
+		if out, errs, err := rerun(t, "-test.bench=WarmStart", "-test.benchtime=2x", "-docker.private", "-guests="+anyGuest(t), "-runtimes="+strings.Join(runtimes, ",")); err != nil {
 			t.Errorf("the run after those that were killed: %v\n%s%s", err, out, errs)
 		}
 	}()
@@ -101,7 +101,7 @@ func (h *host) killDuring(t *testing.T, victim string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^$", "-test.bench=WarmStart", "-test.benchtime=1000000x", "-budget=0", "-guests="+anyGuest(t), "-runtimes="+victim)
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^$", "-test.bench=WarmStart", "-test.benchtime=1000000x", "-budget=0", "-docker.private", "-guests="+anyGuest(t), "-runtimes="+victim)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,7 @@ var (
 	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
 	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
 	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
+	flagDockerOwn   = flag.Bool("docker.private", false, "start a private Docker daemon even where one runs")
 	flagServePool   = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
 	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
 	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
@@ -75,7 +76,7 @@ func all() []runtime.Runtime {
 		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.API(*flagWasmtimeAPI)),
 		wasmedge.Precompiled(), wasmedge.Interpreter(), wasmedge.Embedded(),
 		spin.New(spin.Options{}),
-		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}), docker.New(docker.Options{Host: *flagDocker}),
+		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}), docker.New(docker.Options{Host: *flagDocker, Private: *flagDockerOwn}),
 		containerd.NewWasmtime(containerd.Options{Address: *flagContainerd}),
 	}
 }

@@ -141,15 +141,15 @@ func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// Scope names the guest's process and its shim, which is its parent, and the
-// daemon as shared.
+// Scope names the guest's process and its shim, which is its parent unless it
+// has died, and the daemon as shared.
 func (c *container) Scope() runtime.Scope {
 	s := runtime.Scope{Shared: []int{c.image.link.pid}, Cgroup: c.cgroup}
 	if c.task == nil {
 		return s
 	}
 	s.Own = []int{c.task.pid}
-	if shim, err := parent(c.task.pid); err == nil {
+	if shim, err := parent(c.task.pid); err == nil && isShim(shim) {
 		s.Own = append(s.Own, shim)
 	}
 	return s
@@ -226,27 +226,32 @@ func (c *container) control(ctx context.Context, doing string, call func(context
 	return nil
 }
 
-// end ends the task that there is.
+// end ends the task that there is, which stays if it cannot be ended.
 func (c *container) end(ctx context.Context) error {
 	t := c.task
 	// A frozen guest does not notice that its input has ended.
 	err := t.end(ctx, t.stdio.conn != nil && !c.paused)
-	c.task, c.paused = nil, false
+	if err == nil {
+		c.task, c.paused = nil, false
+	}
 	return errors.Join(err, t.stdio.Close())
 }
 
 // Close ends the guest, which is given a moment to end by itself, and removes
-// its task, its container and its snapshot.
+// its task, its container and its snapshot. A container whose task cannot be
+// ended is kept, for what removes it later finds the task by it.
 func (c *container) Close() error {
 	ctx, cancel := c.image.cleaning()
 	defer cancel()
-	var errs []error
+	var err error
 	if c.task != nil {
-		errs = append(errs, c.end(ctx))
+		err = c.end(ctx)
 	}
-	errs = append(errs, ignoreNotFound(c.image.link.client.ContainerService().Delete(ctx, c.id)),
-		ignoreNotFound(c.image.snapshotter.Remove(c.image.context(ctx), c.id)))
-	if err := errors.Join(errs...); err != nil {
+	if c.task == nil {
+		err = errors.Join(err, ignoreNotFound(c.image.link.client.ContainerService().Delete(ctx, c.id)),
+			ignoreNotFound(c.image.snapshotter.Remove(c.image.context(ctx), c.id)))
+	}
+	if err != nil {
 		return c.word(fmt.Errorf("removing container %s: %w", c.id, err))
 	}
 	return nil

@@ -246,15 +246,19 @@ func (r *Runtime) Close() error {
 
 func (l *link) close() error {
 	var errs []error
+	end := l.dir.Close
 	if l.client != nil {
 		if l.daemon == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+			ctx, cancel := context.WithTimeout(context.Background(), rundir.ForeignTime)
 			defer cancel()
-			errs = append(errs, purge(ctx, l.client, l.namespace))
+			if err := purge(ctx, l.client, l.namespace); err != nil {
+				errs = append(errs, fmt.Errorf("leaving what is in the daemon at %s to the next run: %w", l.address, err))
+				end = l.dir.Leave
+			}
 		}
 		errs = append(errs, l.client.Close())
 	}
-	errs = append(errs, l.dir.Close())
+	errs = append(errs, end())
 	if l.daemon != nil {
 		errs = append(errs, l.daemon.end())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -104,8 +105,8 @@ func (l *link) store(ctx context.Context, packed *oci.Image) (*image, error) {
 	if err == nil {
 		return img, nil
 	}
-	if !errdefs.IsUnavailable(err) && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", oci.ErrImage, err)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = errors.Join(cause, err)
 	}
 	if img != nil {
 		err = errors.Join(err, img.Close())
@@ -165,9 +166,14 @@ func (l *link) put(ctx context.Context, b oci.Blob, opts ...content.Opt) error {
 		return err
 	}
 	defer r.Close()
-	store, ref := l.client.ContentStore(), "wasmbench-"+b.Digest.String()
+	store := l.client.ContentStore()
+	// Whoever else stores the same does so under another name, and keeps it if
+	// this fails.
+	ref := fmt.Sprintf("wasmbench-%d-%s", l.last.Add(1), b.Digest)
 	if err := content.WriteBlob(ctx, store, ref, r, b.Descriptor, opts...); err != nil {
-		// What was written would be gone on with by whoever stores the same.
+		if errdefs.IsFailedPrecondition(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: %w", oci.ErrImage, err) // it is not what its digest and size say
+		}
 		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
 		defer cancel()
 		return errors.Join(err, ignoreNotFound(store.Abort(cleaning, ref)))

@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// isShim tells a shim from who takes in the children of one that has died.
+func isShim(pid int) bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.HasPrefix(string(name), "containerd-shim")
+}
+
 // parent returns the number of a process's parent.
 func parent(pid int) (int, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

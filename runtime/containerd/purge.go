@@ -6,6 +6,7 @@ import (
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -39,12 +40,14 @@ func purge(ctx context.Context, c *client.Client, namespace string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, r := range list {
-		errs = append(errs, endTask(ctx, c.TaskService(), r.ID),
-			ignoreNotFound(c.ContainerService().Delete(ctx, r.ID)),
-			ignoreNotFound(c.SnapshotService(r.Snapshotter).Remove(ctx, r.SnapshotKey)))
-	}
+	errs := []error{rundir.RemoveAll(list, func(r containers.Container) error {
+		if err := endTask(ctx, c.TaskService(), r.ID); err != nil {
+			return err // its record is how it is found again
+		}
+		return errors.Join(
+			ignoreNotFound(c.SnapshotService(r.Snapshotter).Remove(ctx, r.SnapshotKey)),
+			ignoreNotFound(c.ContainerService().Delete(ctx, r.ID)))
+	})}
 	imgs, err := c.ImageService().List(ctx)
 	errs = append(errs, err)
 	for _, i := range imgs {
@@ -71,6 +74,11 @@ func endTask(ctx context.Context, t tasks.TasksClient, id string) error {
 	} else if _, err := t.Wait(ctx, &tasks.WaitRequest{ContainerID: id}); err != nil {
 		return errgrpc.ToNative(err)
 	}
+	return deleteTask(ctx, t, id)
+}
+
+// deleteTask deletes a task that has ended, if it is still there.
+func deleteTask(ctx context.Context, t tasks.TasksClient, id string) error {
 	_, err := t.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
 	return ignoreNotFound(errgrpc.ToNative(err))
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs/pkg/errgrpc"
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
@@ -145,18 +144,11 @@ func (t *task) end(ctx context.Context, patient bool) error {
 	}
 	select {
 	case <-t.exited:
+		if t.err == nil {
+			return deleteTask(ctx, t.service, id)
+		}
+		// The waiting has ended, as it does with the daemon: the guest may run.
 	case <-time.After(patience):
-		if _, err := t.service.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL)}); err != nil {
-			if err = ignoreNotFound(errgrpc.ToNative(err)); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-t.exited:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
 	}
-	_, err := t.service.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
-	return ignoreNotFound(errgrpc.ToNative(err))
+	return endTask(ctx, t.service, id)
 }

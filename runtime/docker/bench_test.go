@@ -38,7 +38,7 @@ func BenchmarkFirstAnswer(b *testing.B) {
 	w := workload.Hello(workload.Go)
 	for _, network := range []string{"", "none", "host"} {
 		b.Run("network="+cmp.Or(network, "empty"), func(b *testing.B) {
-			ours, theirs := both(b, docker.Options{Network: network})
+			ours, theirs := both(b, docker.Options{Private: true, Network: network})
 			phases := map[runtime.Phase][]time.Duration{}
 			first := func(img runtime.Image, phases map[runtime.Phase][]time.Duration) func() time.Duration {
 				return func() time.Duration {
@@ -63,7 +63,7 @@ func BenchmarkFirstAnswer(b *testing.B) {
 // BenchmarkCall compares a call through Docker's connection with one through
 // containerd's FIFOs.
 func BenchmarkCall(b *testing.B) {
-	ours, theirs := both(b, docker.Options{})
+	ours, theirs := both(b, docker.Options{Private: true})
 	w := workload.Hello(workload.Go)
 	call := func(img runtime.Image) func() time.Duration {
 		inst, err := img.Start(b.Context(), ignore)
@@ -84,7 +84,7 @@ func BenchmarkCall(b *testing.B) {
 
 // BenchmarkRestart times a restart to the greeting, and a pause and a resume.
 func BenchmarkRestart(b *testing.B) {
-	ours, _ := both(b, docker.Options{})
+	ours, _ := both(b, docker.Options{Private: true})
 	inst, err := ours.Start(b.Context(), ignore)
 	if err != nil {
 		b.Fatal(err)

@@ -31,7 +31,8 @@ type guest struct {
 	stream *stream // nil unless it is attached to
 	life   *life   // of the latest start, nil before
 	paused bool
-	pid    int // of the latest start, 0 if unknown
+	pid    int    // of the latest start, 0 if unknown
+	id     string // of the container, if pid is known
 }
 
 // A life is what is between a container's start and its end.
@@ -142,10 +143,8 @@ func (g *guest) stop(ctx context.Context) error {
 		return nil
 	}
 	defer g.life.stop()
-	select {
-	case <-g.life.exited:
+	if g.life.over() {
 		return nil
-	default:
 	}
 	if g.paused {
 		if err := g.resume(ctx); err != nil {
@@ -156,18 +155,49 @@ func (g *guest) stop(ctx context.Context) error {
 		g.stream.endInput()
 		select {
 		case <-g.life.exited:
-			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(grace):
 		}
+		if g.life.over() {
+			return nil
+		}
 	}
 	_, killErr := g.client().ContainerKill(ctx, g.name, client.ContainerKillOptions{Signal: "SIGKILL"})
-	select { // that it cannot be killed may mean that it has just ended
+	// That it cannot be killed may mean that it has just ended.
+	if err := g.wait(ctx); err != nil {
+		return errors.Join(err, killErr)
+	}
+	return nil
+}
+
+// over reports whether the guest is known to have ended. That waiting for it has
+// failed, as it does with the connection to the daemon, says nothing.
+func (l *life) over() bool {
+	select {
+	case <-l.exited:
+		return l.err == nil
+	default:
+		return false
+	}
+}
+
+// wait waits until the guest has ended, anew if that has failed.
+func (g *guest) wait(ctx context.Context) error {
+	select {
 	case <-g.life.exited:
-		return nil
+		if g.life.err == nil {
+			return nil
+		}
 	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), killErr)
+		return context.Cause(ctx)
+	}
+	wait := g.client().ContainerWait(ctx, g.name, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	select {
+	case <-wait.Result:
+		return nil
+	case err := <-wait.Error:
+		return err
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	goruntime "runtime"
@@ -17,10 +16,11 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 const (
-	readyTime = 30 * time.Second // for a private daemon to listen
+	readyTime = 30 * time.Second // for a private daemon to answer
 	endTime   = 10 * time.Second // for a killed private daemon to end
 
 	// deathTime is how long its end may take to be known here after a
@@ -37,9 +37,8 @@ type daemon struct {
 	err     error
 }
 
-// startDaemon starts a daemon and waits until it listens at socket. It returns
-// the daemon with an error too if it has been started.
-func startDaemon(ctx context.Context, dir *rundir.Dir, env []string, name, socket, program string, args ...string) (*daemon, error) {
+// startDaemon starts a daemon, which may not be ready yet.
+func startDaemon(dir *rundir.Dir, env []string, name, program string, args ...string) (*daemon, error) {
 	d := &daemon{name: name, log: dir.Path(name + ".log"), exited: make(chan struct{})}
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -53,7 +52,7 @@ func startDaemon(ctx context.Context, dir *rundir.Dir, env []string, name, socke
 	if err := d.run(cmd); err != nil {
 		return nil, fmt.Errorf("docker: starting %s: %w", name, err)
 	}
-	return d, d.listening(ctx, socket)
+	return d, nil
 }
 
 // run starts cmd from a thread that lives as long as the process does, because
@@ -74,20 +73,21 @@ func (d *daemon) run(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// listening waits until the daemon takes connections.
-func (d *daemon) listening(ctx context.Context, socket string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+// ready waits until try succeeds, which is tried again unless it finds the
+// daemon unavailable.
+func (d *daemon) ready(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("not ready within %v", readyTime))
 	defer cancel()
 	for {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			return conn.Close()
+		err := try(ctx)
+		if err == nil || errors.As(err, new(*workload.Unavailable)) {
+			return err
 		}
 		select {
 		case <-d.exited:
 			return fmt.Errorf("docker: %s ended while starting: %v; its log ends: %s", d.name, d.err, d.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("docker: %s does not listen at %s: %w; its log ends: %s", d.name, socket, context.Cause(ctx), d.tail())
+			return fmt.Errorf("docker: %s, which has been started, does not answer: %w; its log ends: %s", d.name, context.Cause(ctx), d.tail())
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -118,19 +118,26 @@ func (d *daemon) tail() string {
 	return tail.String()
 }
 
-// explain adds to an error of the daemon what is known about it.
+// explain adds to an error of the daemon what is known about it, which may take
+// deathTime.
 func (l *link) explain(err error) error {
+	if err != nil && l.private != nil && broken(err) {
+		if daemons := l.private.daemons(); len(daemons) > 0 {
+			select {
+			case <-daemons[0].exited:
+			case <-time.After(deathTime):
+			}
+		}
+	}
+	return l.ended(err)
+}
+
+// ended adds to an error that a daemon of ours has ended, if one has.
+func (l *link) ended(err error) error {
 	if err == nil || l.private == nil {
 		return err
 	}
-	daemons := l.private.daemons()
-	if broken(err) && len(daemons) > 0 {
-		select {
-		case <-daemons[0].exited:
-		case <-time.After(deathTime):
-		}
-	}
-	for _, d := range daemons {
+	for _, d := range l.private.daemons() {
 		select {
 		case <-d.exited:
 			return fmt.Errorf("the private %s has ended (%v; its log ends: %s): %w", d.name, d.err, d.tail(), err)

@@ -26,11 +26,15 @@ import (
 // private one.
 type Options struct {
 	// Host is the address of a daemon on this host that runs already, such as
-	// unix:///var/run/docker.sock or tcp://127.0.0.1:2375.
+	// unix:///var/run/docker.sock or tcp://127.0.0.1:2375. It goes with neither
+	// Private nor Dockerd.
 	Host string
-	// Dockerd is the path of the dockerd that a private daemon is. If it is
-	// empty dockerd is looked for on PATH and where scripts/docker.sh puts it.
-	// containerd, its shim and runc are taken from beside it or from PATH.
+	// Private has a private daemon started even if another runs.
+	Private bool
+	// Dockerd is the path of a dockerd, which is started as a private daemon. If
+	// it is empty a private dockerd is looked for on PATH and where
+	// scripts/docker.sh puts it. containerd, its shim and runc are taken from
+	// beside it or from PATH.
 	Dockerd string
 	// Network is that of the containers of calls, as docker run --network has
 	// it. If it is empty Docker is told to leave the network alone, so that a
@@ -132,7 +136,7 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 	if r.link != nil {
 		return r.link, nil
 	}
-	host, err := chooseHost(r.options.Host)
+	host, err := chooseHost(r.options)
 	if err != nil {
 		return nil, err
 	}
@@ -159,15 +163,16 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 
 func (l *link) open(ctx context.Context, programs programs) (err error) {
 	if l.host != "" {
-		err = l.dir.UseDaemon(l.host)
+		if err := l.dir.UseDaemon(l.host); err != nil {
+			return err
+		}
+		l.client, err = dial(ctx, l.host)
 	} else {
-		l.private, l.host, err = startPrivate(ctx, l.dir, programs)
+		l.host = "unix://" + l.dir.Path(dockerSocket)
+		l.private, l.client, err = startPrivate(ctx, l.dir, l.host, programs)
 	}
 	if err != nil {
 		return err
-	}
-	if l.client, err = dial(ctx, l.host, l.private == nil); err != nil {
-		return l.explain(err)
 	}
 	info, err := l.client.Info(ctx, client.InfoOptions{})
 	if err != nil {
@@ -192,16 +197,20 @@ func (r *Runtime) Close() error {
 
 func (l *link) close() error {
 	var errs []error
+	// The directory's end is that of every process that is marked as its own.
+	end := l.dir.Close
 	if l.client != nil {
 		if l.private == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+			ctx, cancel := context.WithTimeout(context.Background(), rundir.ForeignTime)
 			defer cancel()
-			errs = append(errs, purge(ctx, l.client, l.dir.ID()))
+			if err := purge(ctx, l.client, l.dir.ID()); err != nil {
+				errs = append(errs, fmt.Errorf("leaving what is in the daemon at %s to the next run: %w", l.host, err))
+				end = l.dir.Leave
+			}
 		}
 		errs = append(errs, l.client.Close())
 	}
-	// The directory's end is that of every process that is marked as its own.
-	errs = append(errs, l.dir.Close())
+	errs = append(errs, end())
 	if l.private != nil {
 		errs = append(errs, l.private.end())
 	}

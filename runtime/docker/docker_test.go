@@ -27,7 +27,7 @@ func private(t testing.TB) (*docker.Runtime, *rundirtest.Host) {
 	t.Helper()
 	host, before := rundirtest.Watch(t), lookAround(t)
 	t.Setenv("DOCKER_HOST", "")
-	r := docker.New(docker.Options{})
+	r := docker.New(docker.Options{Private: true})
 	_, err := r.Probe(t.Context())
 	rundirtest.Require(t, r.Name(), err)
 	t.Cleanup(func() {
@@ -352,9 +352,9 @@ func testGuestsThatDoNotStart(t *testing.T, r *docker.Runtime, _ *rundirtest.Hos
 }
 
 func testGuestsThatDieOfARequest(t *testing.T, r *docker.Runtime, host *rundirtest.Host) {
-	for mode, wrote := range map[string]string{"dies": "", "lingers": "at last"} {
+	for mode, wrote := range map[string]string{"dies": "", "lingers": "at last", "chokes": ""} {
 		inst := start(t, prepare(t, r, rundirtest.Echo{Mode: mode, Dir: guests}), host)
-		_, err := inst.Call(t.Context(), []byte("x"))
+		_, err := inst.Call(t.Context(), make([]byte, 1<<20)) // more than there is room for on the way
 		var exit *oci.ExitError
 		if !errors.As(err, &exit) || exit.Status != 4 || exit.Stderr != wrote {
 			t.Errorf("%s: error %v, want an *ExitError with status 4 and %q", mode, err, wrote)

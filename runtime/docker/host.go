@@ -25,8 +25,14 @@ func unavailable(why, fix string, err error) error {
 // chooseHost returns the address of a daemon that takes connections, or "" where
 // a private one is to be started. An address that somebody has given is taken
 // or is an error.
-func chooseHost(given string) (string, error) {
-	from := given
+func chooseHost(o Options) (string, error) {
+	given, from := o.Host, o.Host
+	if o.Private || o.Dockerd != "" {
+		if given != "" {
+			return "", fmt.Errorf("docker: the options name a daemon, %s, and ask for a private one", given)
+		}
+		return "", nil
+	}
 	if given == "" {
 		given = os.Getenv(client.EnvOverrideHost)
 		from = client.EnvOverrideHost + "=" + given
@@ -57,6 +63,10 @@ func reach(host, from string) error {
 	if err != nil {
 		return unavailable(from+" is no address of a daemon", "give one such as "+client.DefaultDockerHost, err)
 	}
+	if u.Scheme == "tcp" && !loopback(u.Host) {
+		return unavailable(from+" is not on this host, where its processes would be measured", "give a daemon of this host, at its socket or a loopback address",
+			fmt.Errorf("%q is no loopback address", u.Host))
+	}
 	conn, err := net.DialTimeout(u.Scheme, cmp.Or(u.Host, u.Path), dialTime)
 	if err != nil {
 		fix := "start that daemon, or give no address and unset DOCKER_HOST to have the default daemon or a private one"
@@ -68,29 +78,42 @@ func reach(host, from string) error {
 	return conn.Close()
 }
 
-// dial returns a client of the daemon at host. If env is set the environment
-// has a say in how to talk to it, as it has for the docker command.
-func dial(ctx context.Context, host string, env bool) (*client.Client, error) {
-	opts := []client.Opt{client.WithHost(host)}
-	if env {
-		opts = []client.Opt{client.WithTLSClientConfigFromEnv(), client.WithHost(host), client.WithAPIVersionFromEnv()}
+// loopback reports whether a host and a port are of the loopback interface.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
 	}
-	c, err := client.New(opts...)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// dial returns a client of a daemon at host that is not ours. The environment
+// has a say in how to talk to it, as it has for the docker command.
+func dial(ctx context.Context, host string) (*client.Client, error) {
+	c, err := client.New(client.WithTLSClientConfigFromEnv(), client.WithHost(host), client.WithAPIVersionFromEnv())
 	if err != nil {
 		return nil, unavailable("no client can be made for "+host, "see to DOCKER_CERT_PATH and DOCKER_API_VERSION", err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, pingTime, fmt.Errorf("no answer within %v", pingTime))
+	limited, cancel := context.WithTimeoutCause(ctx, pingTime, fmt.Errorf("no answer within %v", pingTime))
 	defer cancel()
-	if _, err = c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
+	if _, err = c.Ping(limited, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		c.Close()
-		fix := "see to that daemon"
-		if errdefs.IsInvalidArgument(err) {
-			fix = "have Docker 19.03 or later, whose API is " + client.MinAPIVersion
-		}
 		if cause := context.Cause(ctx); cause != nil {
+			return nil, fmt.Errorf("docker: waiting for the daemon at %s: %w", host, cause)
+		}
+		if errdefs.IsInvalidArgument(err) {
+			return nil, tooOld(host, err)
+		}
+		if cause := context.Cause(limited); cause != nil {
 			err = cause
 		}
-		return nil, unavailable("the daemon at "+host+" cannot be talked to", fix, err)
+		return nil, unavailable("the daemon at "+host+" cannot be talked to", "see to that daemon", err)
 	}
 	return c, nil
+}
+
+// tooOld words the error of a daemon that does not have the API of the client.
+func tooOld(host string, err error) error {
+	return unavailable("the daemon at "+host+" cannot be talked to", "have Docker 19.03 or later, whose API is "+client.MinAPIVersion, err)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/docker"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
@@ -67,6 +68,8 @@ func TestHostsThatCannotBeHad(t *testing.T) {
 		"no socket":     {"unix:///no/such/docker.sock", "DOCKER_HOST", os.ErrNotExist},
 		"dead socket":   {"unix://" + deadSocket(t), "DOCKER_HOST", syscall.ECONNREFUSED},
 		"closed port":   {"tcp://127.0.0.1:1", "DOCKER_HOST", syscall.ECONNREFUSED},
+		"far host":      {"tcp://192.0.2.1:2375", "loopback", nil},
+		"any host":      {"tcp://0.0.0.0:2375", "loopback", nil},
 		"no address":    {"nonsense", "unix://", nil},
 		"another shell": {"ssh://nowhere", "unix://", nil},
 		"old":           {"unix://" + old, "19.03", nil},
@@ -98,9 +101,20 @@ func TestHostsThatCannotBeHad(t *testing.T) {
 	}
 }
 
+// A daemon that the caller did not wait for is not one that cannot be had.
+func TestHostThatTheCallerDoesNotWaitFor(t *testing.T) {
+	rundirtest.Watch(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := docker.New(docker.Options{Host: "unix://" + listen(t, nil)}).Probe(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*workload.Unavailable)) {
+		t.Errorf("error %v, want context.DeadlineExceeded and no *Unavailable", err)
+	}
+}
+
 func TestNoDockerd(t *testing.T) {
 	rundirtest.Watch(t)
-	t.Setenv("DOCKER_HOST", "")
+	t.Setenv("DOCKER_HOST", "unix:///not/to/be/tried")
 	broken := filepath.Join(t.TempDir(), "dockerd")
 	for _, path := range []string{broken, filepath.Join(filepath.Dir(broken), "containerd")} {
 		if err := os.WriteFile(path, []byte("#!/bin/sh\necho no such library >&2\nexit 127\n"), 0o755); err != nil {
@@ -117,7 +131,7 @@ func TestNoDockerd(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	_, err := docker.New(docker.Options{}).Probe(t.Context())
+	_, err := docker.New(docker.Options{Private: true}).Probe(t.Context())
 	var u *workload.Unavailable
 	if !errors.As(err, &u) || !strings.Contains(u.Fix, "scripts/docker.sh") {
 		t.Errorf("error %v, want an *Unavailable whose remedy is the script", err)
@@ -149,6 +163,12 @@ func TestAnotherUser(t *testing.T) {
 	}
 	forbidden := listen(t, nil)
 	for host, want := range map[string]string{"unix://" + forbidden: "permission denied", "": "root only"} {
+		if conn, err := net.Dial("unix", "/var/run/docker.sock"); host == "" && !errors.Is(err, os.ErrNotExist) {
+			if err == nil {
+				conn.Close()
+			}
+			continue // what is said depends on that daemon
+		}
 		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), probeVar+"=1", "DOCKER_HOST="+host)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -39,21 +41,11 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	if err != nil {
 		return nil, err
 	}
-	var layers []string
-	if layered, ok := w.(workload.Layered); ok {
-		base, _, err := layered.Base(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if base != "" {
-			layers = append(layers, base)
-		}
-	}
-	root, err := w.Artifact(ctx, f)
+	trees, err := oci.Trees(ctx, w, f)
 	if err != nil {
 		return nil, err
 	}
-	packed, err := oci.Pack(ctx, append(layers, root)...)
+	packed, err := oci.Pack(ctx, trees...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,21 +114,26 @@ func (i *image) loadTar(ctx context.Context, write func(io.Writer) error) error 
 		case err != nil:
 			return refused(ctx, err)
 		case message.Error != "":
-			return fmt.Errorf("%w: %s", oci.ErrImage, message.Error)
+			return refused(ctx, errors.New(message.Error))
 		}
 	}
 }
 
+// refusals are what a daemon says of an image that it cannot read, for which its
+// API has no code.
+var refusals = []string{"tar header", "unexpected EOF", "gzip", "manifest", "invalid diffID", "layers from manifest don't match"}
+
 // refused tells an image that the daemon does not take from a daemon that does
-// not answer.
+// not answer or has met trouble of its own, such as a full disk.
 func refused(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if broken(err) {
-		return err
+	says := func(sign string) bool { return strings.Contains(err.Error(), sign) }
+	if !broken(err) && (errdefs.IsInvalidArgument(err) || slices.ContainsFunc(refusals, says)) {
+		return fmt.Errorf("%w: %w", oci.ErrImage, err)
 	}
-	return fmt.Errorf("%w: %w", oci.ErrImage, err)
+	return err
 }
 
 // verify checks that what the daemon has is what was packed. Its identifier is

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 )
@@ -50,10 +52,10 @@ func (i instance) start(ctx context.Context, mark func(runtime.Phase, time.Time)
 	return nil
 }
 
-// cause makes of an error that came with the end of the guest's output an
+// cause makes of an error that came with the end of the guest's output or input an
 // *oci.ExitError if the guest ends indeed.
 func (i instance) cause(ctx context.Context, err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EPIPE) {
 		return i.ended(ctx, err, exitTime)
 	}
 	return err
@@ -71,9 +73,20 @@ func (i instance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	return answer, nil
 }
 
-// Stop ends the guest and keeps the container with its root file system.
+// Stop ends the guest and keeps the container with its root file system. What it
+// has begun it finishes even if ctx ends.
 func (i instance) Stop(ctx context.Context) error {
-	if err := i.stop(ctx); err != nil {
+	err := context.Cause(ctx)
+	if err == nil {
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+		defer cancel()
+		if err = i.stop(cleaning); err == nil {
+			// dockerd still has the container locked when it tells that the guest
+			// has ended, and a restart would wait for that.
+			_, err = i.client().ContainerInspect(cleaning, i.name, client.ContainerInspectOptions{})
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("docker: stopping container %s: %w", i.name, i.image.link.explain(err))
 	}
 	return nil

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		probe()
 		os.Exit(0)
 	}
+	if os.Getenv(fakeVar) != "" {
+		fake()
+		os.Exit(0)
+	}
 	if mode := os.Getenv(holdVar); mode != "" {
 		if err := hold(mode); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -58,6 +62,7 @@ func hold(mode string) error {
 	if strings.HasPrefix(mode, "unix:") {
 		options.Host = mode
 	}
+	options.Private = options.Host == ""
 	img, err := docker.New(options).Prepare(context.Background(), rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func connected(t testing.TB) (*Runtime, *image, *rundirtest.Host) {
 	t.Helper()
 	host := rundirtest.Watch(t)
 	t.Setenv("DOCKER_HOST", "")
-	r := New(Options{})
+	r := New(Options{Private: true})
 	_, err := r.Probe(t.Context())
 	rundirtest.Require(t, r.Name(), err)
 	t.Cleanup(func() {
@@ -58,6 +58,10 @@ func TestImagesThatCannotBeRead(t *testing.T) {
 	}
 	if err := img.loadTar(t.Context(), func(io.Writer) error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("error %v, want that of what writes the tar", err)
+	}
+	full := errors.New("Error processing tar file(exit status 1): write /guest: no space left on device")
+	if err := refused(t.Context(), full); errors.Is(err, oci.ErrImage) || !errors.Is(err, full) {
+		t.Errorf("error %v, want one that does not blame the image", err)
 	}
 	other := *img.packed
 	other.ConfigDigest, other.Digest, other.ChainID = "sha256:1", "sha256:2", "sha256:3"

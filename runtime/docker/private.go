@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
@@ -72,32 +76,62 @@ func dockerdConfig(dir *rundir.Dir, host, containerd string, major int) ([]byte,
 	return json.Marshal(config)
 }
 
-// startPrivate starts both daemons and returns the address of dockerd once it
-// takes connections. They die with this process.
-func startPrivate(ctx context.Context, dir *rundir.Dir, programs programs) (_ *private, host string, err error) {
+// dockerSocket is where, in the run's directory, a private dockerd listens.
+const dockerSocket = "docker.sock"
+
+// startPrivate starts both daemons, dockerd at the address host, and returns a
+// client of it once it answers. They die with this process.
+func startPrivate(ctx context.Context, dir *rundir.Dir, host string, programs programs) (*private, *client.Client, error) {
 	major, err := majorVersion(ctx, programs)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	containerdSocket, dockerSocket := dir.Path("containerd.sock"), dir.Path("docker.sock")
-	host = "unix://" + dockerSocket
+	containerdSocket := dir.Path("containerd.sock")
 	config, err := dockerdConfig(dir, host, containerdSocket, major)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	err = errors.Join(
 		os.WriteFile(dir.Path("containerd.toml"), fmt.Appendf(nil, containerdConfig, dir.Path("root"), dir.Path(rundir.StateName), containerdSocket), 0o600),
 		os.WriteFile(dir.Path("dockerd.json"), config, 0o600))
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	env := programs.environment(dir.Env())
 	p := &private{}
-	if p.containerd, err = startDaemon(ctx, dir, env, "containerd", containerdSocket, programs.containerd, "--config", dir.Path("containerd.toml")); err != nil {
-		return p, host, err
+	if p.containerd, err = startDaemon(dir, env, "containerd", programs.containerd, "--config", dir.Path("containerd.toml")); err != nil {
+		return p, nil, err
 	}
-	p.dockerd, err = startDaemon(ctx, dir, env, "dockerd", dockerSocket, programs.dockerd, "--config-file", dir.Path("dockerd.json"))
-	return p, host, err
+	err = p.containerd.ready(ctx, func(context.Context) error {
+		conn, err := net.Dial("unix", containerdSocket)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return p, nil, err
+	}
+	if p.dockerd, err = startDaemon(dir, env, "dockerd", programs.dockerd, "--config-file", dir.Path("dockerd.json")); err != nil {
+		return p, nil, err
+	}
+	c, err := client.New(client.WithHost(host))
+	if err != nil {
+		return p, nil, err
+	}
+	// dockerd takes connections long before it answers.
+	err = p.dockerd.ready(ctx, func(ctx context.Context) error {
+		_, err := c.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		if errdefs.IsInvalidArgument(err) {
+			return tooOld(host, err)
+		}
+		return err
+	})
+	if err != nil {
+		c.Close()
+		return p, nil, err
+	}
+	return p, c, nil
 }
 
 // majorVersion returns the first number of dockerd's version.

@@ -32,13 +32,17 @@ func findPrograms(dockerd string) (programs, error) {
 	if err != nil {
 		return programs{}, unavailable("neither a daemon runs nor is there a dockerd", "run scripts/docker.sh or `make bench`, start Docker, or name its address in DOCKER_HOST", err)
 	}
+	if p.dockerd, err = filepath.Abs(p.dockerd); err != nil { // it is run elsewhere
+		return programs{}, err
+	}
 	if p.containerd, err = exec.LookPath(filepath.Join(filepath.Dir(p.dockerd), "containerd")); err != nil {
 		p.containerd, err = exec.LookPath("containerd")
 	}
 	if err != nil {
 		return programs{}, unavailable("there is no containerd for "+p.dockerd, "install containerd", err)
 	}
-	return p, nil
+	p.containerd, err = filepath.Abs(p.containerd)
+	return p, err
 }
 
 func dockerdOr(path string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
@@ -18,7 +19,7 @@ func purgeOf(host string) func(ctx context.Context, address, id string) error {
 		if address != host {
 			return rundir.ErrLater
 		}
-		c, err := dial(ctx, host, true)
+		c, err := dial(ctx, host)
 		if err != nil {
 			return err
 		}
@@ -35,11 +36,10 @@ func purge(ctx context.Context, c *client.Client, id string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, item := range list.Items {
+	errs := []error{rundir.RemoveAll(list.Items, func(item container.Summary) error {
 		_, err := c.ContainerRemove(ctx, item.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		errs = append(errs, ignoreNotFound(err))
-	}
+		return ignoreNotFound(err)
+	})}
 	images, err := c.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", "wasmbench.invalid/guest")})
 	errs = append(errs, err)
 	for _, item := range images.Items {

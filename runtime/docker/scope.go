@@ -6,6 +6,7 @@ import (
 	"net"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/moby/moby/client"
@@ -19,40 +20,53 @@ import (
 // cgroupParent is the cgroup of all containers of a run.
 func cgroupParent(dir *rundir.Dir) string { return path.Dir(dir.Cgroup("any")) }
 
-// Scope names the guest's process and its shim, which is its parent, and, as
-// shared, the daemon and the containerd below it. What cannot be found out, or
-// has ended, is left out.
+// Scope names the guest's process and its shim, which is its parent unless it
+// has died, and, as shared, the daemon and the containerd below it. What cannot
+// be found out, or has ended, is left out.
 func (g *guest) Scope() runtime.Scope {
 	if g.pid == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 		defer cancel()
 		if has, err := g.client().ContainerInspect(ctx, g.name, client.ContainerInspectOptions{}); err == nil && has.Container.State != nil {
-			g.pid = has.Container.State.Pid
+			g.pid, g.id = has.Container.State.Pid, has.Container.ID
 		}
 	}
 	var s runtime.Scope
 	shim := 0
 	if p, err := procfs.NewProc(g.pid); err == nil && g.pid != 0 {
-		s.Own = append(s.Own, g.pid)
-		s.Cgroup = cgroupOf(p)
-		if stat, err := p.Stat(); err == nil {
-			shim = stat.PPID
-			s.Own = append(s.Own, shim)
+		s.Cgroup = cgroupOf(p, g.id)
+		if stat, err := p.Stat(); err == nil && s.Cgroup != "" {
+			s.Own = append(s.Own, g.pid)
+			if isShim(stat.PPID) {
+				shim = stat.PPID
+				s.Own = append(s.Own, shim)
+			}
 		}
 	}
 	s.Shared = g.image.link.sharedProcesses(shim)
 	return s
 }
 
-// cgroupOf returns a process's cgroup, which has one path in all hierarchies
-// that it has one in.
-func cgroupOf(p procfs.Proc) string {
+// isShim tells a shim from who takes in the children of one that has died.
+func isShim(pid int) bool {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return false
+	}
+	name, err := p.Comm()
+	return err == nil && strings.HasPrefix(name, "containerd-shim")
+}
+
+// cgroupOf returns the cgroup of a container's process, which has one path in
+// all hierarchies that it has one in, or "" where the process is another's: a
+// daemon in a PID namespace of its own counts otherwise than this process.
+func cgroupOf(p procfs.Proc, container string) string {
 	groups, err := p.Cgroups()
 	if err != nil {
 		return ""
 	}
 	for _, g := range groups {
-		if g.Path != "/" {
+		if container != "" && strings.Contains(g.Path, container) {
 			return g.Path
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -69,9 +70,8 @@ func (s *service) Explain(err error) error {
 	case <-s.life.exited:
 		err = s.ended(context.Background(), err, exitTime)
 	default:
-		if log := s.life.stream.log.String(); log != "" {
-			err = fmt.Errorf("%w (the guest wrote %q)", err, log)
-		}
+		err = oci.WithLog(err, s.life.stream.log.String())
 	}
-	return fmt.Errorf("docker: %w", s.image.link.explain(err))
+	// It was not the daemon that was talked to: its end is not waited for.
+	return fmt.Errorf("docker: %w", s.image.link.ended(err))
 }

@@ -176,7 +176,7 @@ func (l *life) exit(ctx context.Context, err error) error {
 	case <-ctx.Done():
 		return err
 	}
-	if l.init != nil {
+	if l.init != nil && !l.over() {
 		deadline, _ := ctx.Deadline()
 		if ended, _ := l.init.Wait(time.Until(deadline)); !ended {
 			return err
@@ -187,6 +187,20 @@ func (l *life) exit(ctx context.Context, err error) error {
 	case <-ctx.Done():
 	}
 	return oci.ClassifyExit(&oci.ExitError{Status: -1, Stderr: l.log.String(), Err: err})
+}
+
+// over reports whether a server is known to have ended: then its handle may have
+// been given back.
+func (l *life) over() bool {
+	if l.gone == nil {
+		return false
+	}
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // end waits for runc and, if patient, for the guest until its grace is over,

@@ -56,9 +56,7 @@ func (s *service) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	select {
-	case <-s.life.gone:
-	default:
+	if !s.life.over() {
 		return fmt.Errorf("runc: %w", oci.WithLog(err, s.life.log.String()))
 	}
 	return fmt.Errorf("runc: %w", s.life.exit(context.Background(), err))

@@ -105,6 +105,10 @@ func (d *Dir) Close() error {
 	return d.clear(ctx)
 }
 
+// Leave ends the run but leaves what it made, and the note of UseDaemon, to a
+// later Sweep: for objects in a daemon that could not be removed now.
+func (d *Dir) Leave() error { return d.lock.Close() }
+
 func (d *Dir) clear(ctx context.Context) error {
 	defer d.lock.Close()
 	held, killErr := killRun(ctx, d.Path(), d.id)

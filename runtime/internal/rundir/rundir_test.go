@@ -198,7 +198,9 @@ func TestSweepLeavesForeignObjectsToWhoKnowsTheDaemon(t *testing.T) {
 	if err := d.UseDaemon("/the/socket"); err != nil {
 		t.Fatal(err)
 	}
-	d.lock.Close()
+	if err := d.Leave(); err != nil {
+		t.Fatal(err)
+	}
 	later := func(context.Context, string, string) error { return ErrLater }
 	for _, foreign := range []func(context.Context, string, string) error{nil, later} {
 		if err := Sweep(t.Context(), foreign); err != nil {
@@ -221,6 +223,24 @@ func TestSweepLeavesForeignObjectsToWhoKnowsTheDaemon(t *testing.T) {
 		t.Errorf("Sweep = %v, having been told of %v", err, got)
 	}
 	empty(t, tmp)
+}
+
+func TestRemoveAll(t *testing.T) {
+	var mu sync.Mutex
+	removed := map[int]bool{}
+	even := errors.New("even")
+	err := RemoveAll([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, func(n int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		removed[n] = true
+		if n%2 == 0 {
+			return even
+		}
+		return nil
+	})
+	if len(removed) != 10 || strings.Count(err.Error(), "even") != 5 || !errors.Is(err, even) {
+		t.Errorf("RemoveAll = %v, having removed %v", err, removed)
+	}
 }
 
 func TestParentThatIsNotPrivate(t *testing.T) {

@@ -26,23 +26,25 @@ const wasmtimeState = "/run/containerd/wasmtime"
 func Namespace(id string) string { return "wasmbench-" + id }
 
 // bootstrapped lists the shim sockets that the bundles of the run's containerd
-// name.
+// name, in one file or, before containerd 1.7, another.
 func bootstrapped(dir string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, StateName, "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
-	if err != nil {
-		return nil, err
-	}
 	var sockets []string
-	for _, file := range files {
-		b, err := os.ReadFile(file)
+	for _, name := range []string{"bootstrap.json", "address"} {
+		files, err := filepath.Glob(filepath.Join(dir, StateName, "io.containerd.runtime.v2.task", "*", "*", name))
 		if err != nil {
 			return nil, err
 		}
-		var bootstrap struct {
-			Address string `json:"address"`
-		}
-		if json.Unmarshal(b, &bootstrap) == nil { // else half written when the daemon died
-			sockets = append(sockets, strings.TrimPrefix(bootstrap.Address, "unix://"))
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			bootstrap := struct {
+				Address string `json:"address"`
+			}{string(b)}
+			if name == "address" || json.Unmarshal(b, &bootstrap) == nil { // else half written when the daemon died
+				sockets = append(sockets, strings.TrimPrefix(bootstrap.Address, "unix://"))
+			}
 		}
 	}
 	return sockets, nil

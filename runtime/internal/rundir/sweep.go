@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -15,10 +17,14 @@ import (
 // Sweep.
 var ErrLater = errors.New("left for a later sweep")
 
+// ForeignTime bounds the removal of what one run has in a daemon of the host,
+// which may be hundreds of containers.
+const ForeignTime = time.Minute
+
 // Sweep clears what runs left whose owners are dead. Objects that such a run
 // had in a daemon of the host are cleared by foreign, which is given the
-// daemon's address and the run's ID and may return ErrLater; if foreign is nil
-// those runs are left.
+// daemon's address and the run's ID and may return ErrLater; its context ends
+// after ForeignTime. If foreign is nil those runs are left.
 func Sweep(ctx context.Context, foreign func(ctx context.Context, address, id string) error) error {
 	dead, err := deadRuns()
 	errs := []error{err}
@@ -29,8 +35,6 @@ func Sweep(ctx context.Context, foreign func(ctx context.Context, address, id st
 }
 
 func (d *Dir) sweep(ctx context.Context, foreign func(ctx context.Context, address, id string) error) error {
-	ctx, cancel := context.WithTimeout(ctx, clearTime)
-	defer cancel()
 	address, err := os.ReadFile(d.Path(daemonFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -39,13 +43,38 @@ func (d *Dir) sweep(ctx context.Context, foreign func(ctx context.Context, addre
 	case foreign == nil:
 		return d.lock.Close()
 	default:
-		if err := foreign(ctx, string(address), d.id); err == ErrLater {
+		limited, cancel := context.WithTimeout(ctx, ForeignTime)
+		err := foreign(limited, string(address), d.id)
+		cancel()
+		if err == ErrLater {
 			return d.lock.Close()
 		} else if err != nil {
 			return errors.Join(fmt.Errorf("clearing run %s: %w", d.Path(), err), d.lock.Close())
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, clearTime)
+	defer cancel()
 	return d.clear(ctx)
+}
+
+// removers is how many objects of a run are removed from a daemon at a time.
+const removers = 8
+
+// RemoveAll removes the objects of a run in a daemon, several at a time, and
+// returns the errors of all.
+func RemoveAll[T any](objects []T, remove func(T) error) error {
+	errs := make([]error, len(objects))
+	turn := make(chan struct{}, removers)
+	var all sync.WaitGroup
+	for n, object := range objects {
+		turn <- struct{}{}
+		all.Go(func() {
+			errs[n] = remove(object)
+			<-turn
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // deadRuns returns the runs of dead owners, whose locks it takes. It returns

@@ -48,9 +48,10 @@ func Require(t testing.TB, name string, unavailable error) {
 
 // Echo is a workload whose guest answers "hello " and the request. Mode, if not
 // "", makes it misbehave: "exits", "other", "silent", "stubborn", "missing" from
-// its image, or, on a request, "dies", "lingers" without its output before it
-// dies, or is "mute" and lives on. "keeps" appends what it is asked to a file
-// and answers "hello " and the whole file.
+// its image, or, on a request, "chokes" on it before it has read it, "dies",
+// "lingers" without its output before it dies, or is "mute" and lives on.
+// "keeps" appends what it is asked to a file and answers "hello " and the whole
+// file.
 type Echo struct {
 	Mode string
 	Dir  string // for the root file system
@@ -146,6 +147,9 @@ func (h *Host) Add(s runtime.Scope) {
 		h.cgroups = append(h.cgroups, s.Cgroup)
 	}
 }
+
+// PIDs returns the processes that were added.
+func (h *Host) PIDs() []int { return slices.Clone(h.pids) }
 
 // Leftovers lists what there still is of the runs and instances.
 func (h *Host) Leftovers(t testing.TB) []string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,18 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
+		}
+		// Others get the numbers of descriptors that Close has given back.
+		for range 64 {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			defer w.Close()
+		}
+		if err := s.Explain(cause); !errors.As(err, &exit) || !errors.Is(err, cause) {
+			t.Errorf("error %v of a service that is closed, want an *ExitError", err)
 		}
 	}
 
@@ -143,7 +156,11 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 	})
 	with("script", "script", func(t *testing.T, img runtime.ServerImage) {
 		s := serve(t, img, "")
-		<-s.Ended()
+		select {
+		case <-s.Ended():
+		case <-time.After(most):
+			t.Error("the service does not end")
+		}
 		if err := s.Explain(errors.New("nobody answers")); !errors.Is(err, oci.ErrCommand) || !strings.Contains(err.Error(), "interpreter") {
 			t.Errorf("error %v, want ErrCommand and a word about the interpreter", err)
 		}
