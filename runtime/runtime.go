@@ -45,7 +45,8 @@ type Image interface {
 	// Start brings up one instance and returns when the instance has said
 	// that it is ready. It calls mark at the end of each phase it can tell
 	// apart, with the time at which the phase ended, in the order of time.
-	// On error nothing is left running.
+	// On error nothing is left running. It may be called from several
+	// goroutines at a time; whether their starts overlap is the runtime's.
 	Start(ctx context.Context, mark func(Phase, time.Time)) (Instance, error)
 	// Bytes is what the image takes on disk: the executable, the compiled
 	// artefact or the image's layers.
@@ -70,8 +71,31 @@ type Instance interface {
 type Scope struct {
 	Own    []int  // processes that end with the instance
 	Shared []int  // processes that serve other instances too, such as a daemon
+	Shim   int    // the one of them that looks after the guest for a container manager, 0 where there is none
 	Cgroup string // path below a controller's mount, "" where there is none
 }
+
+// A Mapper is an instance of an engine that tells where in the memory of its
+// process it lies. What no region names is the engine's own.
+type Mapper interface {
+	Regions(context.Context) ([]Region, error)
+}
+
+// A Region is a part of the memory of a process, by its addresses or by the file
+// that is mapped.
+type Region struct {
+	Kind       RegionKind
+	Start, End uintptr // of a range that may be reserved only in part; 0 where Path tells
+	Path       string  // a file, or a directory that holds it
+}
+
+// A RegionKind says what lies in a region.
+type RegionKind uint8
+
+const (
+	LinearMemory RegionKind = iota // the memory of the module
+	ModuleCode                     // what the module was compiled to
+)
 
 // An Unloader is an image that keeps something of its guest in memory between
 // starts. Unload forgets it, so that the next start is a first one again.
