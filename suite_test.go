@@ -73,7 +73,7 @@ func all() []runtime.Runtime {
 	return []runtime.Runtime{
 		native.New(),
 		wazero.Precompiled(), wazero.JIT(), wazero.Interpreter(), wazero.Embedded(),
-		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.API(*flagWasmtimeAPI)),
+		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.API(*flagWasmtimeAPI)}),
 		wasmedge.Precompiled(), wasmedge.Interpreter(), wasmedge.Embedded(),
 		spin.New(spin.Options{}),
 		runc.New(runc.Options{}), containerd.New(containerd.Options{Address: *flagContainerd}), docker.New(docker.Options{Host: *flagDocker, Private: *flagDockerOwn}),

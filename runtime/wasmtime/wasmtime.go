@@ -3,6 +3,8 @@
 package wasmtime
 
 import (
+	"strconv"
+
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 )
@@ -32,11 +34,28 @@ func JIT() runtime.Runtime {
 	return &engine.Runtime{Label: "wasmtime-jit", Host: host, AtStart: true}
 }
 
+// EmbeddedOptions choose how instances share a process. The zero value is the
+// fast way.
+type EmbeddedOptions struct {
+	// API is how they are made and called; "" is Pooled.
+	API API
+	// MaxInstances is how many there may be at once with API Pooled; 0 is
+	// 1,000. Of the address space each takes 4 GiB, whether it is there or not:
+	// 14,000 fit always, 28,000 in about half of all processes. A pool of more
+	// than 1,000 gives an instance's memory back when that is closed rather
+	// than keep it for the next, whose start then takes longer. One more than the pool has room for, and a pool that does not fit,
+	// is a *runtime.Exhausted.
+	MaxInstances int
+}
+
 // Embedded returns the runtime "wasmtime-embedded": many instances in one
-// process, which loads the compiled module once. The empty API is Pooled.
-func Embedded(api API) runtime.Runtime {
-	if api == "" {
-		api = Pooled
+// process, which loads the compiled module once.
+func Embedded(o EmbeddedOptions) runtime.Runtime {
+	if o.API == "" {
+		o.API = Pooled
 	}
-	return &engine.Runtime{Label: "wasmtime-embedded", Host: host, Embedded: true, Flags: []string{"-api=" + string(api)}}
+	return &engine.Runtime{
+		Label: "wasmtime-embedded", Host: host, Embedded: true,
+		Tuning: []string{"-api=" + string(o.API), "-maxinstances=" + strconv.Itoa(o.MaxInstances)},
+	}
 }

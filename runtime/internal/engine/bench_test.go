@@ -54,8 +54,8 @@ func BenchmarkServe(b *testing.B) {
 		{"wazero/pool=1", wazero.Precompiled(), 1},
 		{"wasmtime/pool=0", wasmtime.Precompiled(), 0},
 		{"wasmtime/pool=1", wasmtime.Precompiled(), 1},
-		{"wasmtime-go/pool=0", wasmtime.Embedded(wasmtime.Go), 0},
-		{"wasmtime-go/pool=1", wasmtime.Embedded(wasmtime.Go), 1},
+		{"wasmtime-go/pool=0", wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.Go}), 0},
+		{"wasmtime-go/pool=1", wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.Go}), 1},
 	} {
 		b.Run(bb.name, func(b *testing.B) { benchmarkServe(b, bb.r, bb.pool) })
 	}

@@ -3,10 +3,12 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +26,8 @@ import (
 type Runtime struct {
 	Label    string   // the value of /runtime=
 	Host     *Host    // the engine's program
-	Flags    []string // for the program, before the verb
+	Flags    []string // for the program, before the verb; what it compiles depends on them
+	Tuning   []string // further flags, on which that does not depend
 	AtStart  bool     // compile at each start rather than in Prepare
 	Embedded bool     // hold many instances in one process rather than one in each
 }
@@ -57,7 +60,7 @@ func (r *Runtime) output(ctx context.Context, verb ...string) (string, error) {
 		return "", err
 	}
 	var out, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, append(r.Flags[:len(r.Flags):len(r.Flags)], verb...)...)
+	cmd := exec.CommandContext(ctx, path, r.args(verb[0], verb[1:]...)...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := run(cmd); err != nil {
 		if ctx.Err() != nil {
@@ -86,18 +89,18 @@ type HostError struct {
 	Runtime string
 	Verb    string // what it was doing
 	Text    string // what it said
-	Err     error  // how its process ended; nil where it lives on
+	Err     error  // how its process ended, or a *runtime.Exhausted where it lives on
 }
 
 func (e *HostError) Error() string {
 	s := fmt.Sprintf("runtime %s: %s: %s", e.Runtime, e.Verb, e.Text)
-	if e.Err != nil {
+	if e.Err != nil && !errors.As(e.Err, new(*runtime.Exhausted)) { // which the text has
 		s += " (" + e.Err.Error() + ")"
 	}
 	return s
 }
 
-// Unwrap returns how the host's process ended.
+// Unwrap returns how the host's process ended, or what was used up.
 func (e *HostError) Unwrap() error { return e.Err }
 
 // Prepare takes the guest's module, bounds its shape and compiles it into the
@@ -166,11 +169,11 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 }
 
 func (r *Runtime) held(g guest) *heldImage {
-	return &heldImage{label: r.Label, host: g.host, args: r.args("hold", g.src...), size: g.size}
+	return &heldImage{label: r.Label, host: g.host, args: r.args("hold", g.src...), size: g.size, turn: make(chan struct{}, 1)}
 }
 
 func (r *Runtime) args(verb string, operands ...string) []string {
-	return append(append(r.Flags[:len(r.Flags):len(r.Flags)], verb), operands...)
+	return slices.Concat(r.Flags, r.Tuning, []string{verb}, operands)
 }
 
 // compile returns the compiled module, from the cache where it is known. The
@@ -192,5 +195,6 @@ func (r *Runtime) compile(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(entry, "module"), nil
+	// The kernel tells of the mapped file by this name.
+	return filepath.EvalSymlinks(filepath.Join(entry, "module"))
 }

@@ -28,7 +28,7 @@ func unmarked(runtime.Phase, time.Time) {}
 func runtimes() []runtime.Runtime {
 	return []runtime.Runtime{
 		wazero.Precompiled(), wazero.JIT(), wazero.Interpreter(), wazero.Embedded(),
-		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.Pooled), wasmtime.Embedded(wasmtime.Go),
+		wasmtime.Precompiled(), wasmtime.JIT(), wasmtime.Embedded(wasmtime.EmbeddedOptions{}), wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.Go}),
 		wasmedge.Precompiled(), wasmedge.Interpreter(), wasmedge.Embedded(),
 	}
 }
@@ -37,14 +37,21 @@ func runtimes() []runtime.Runtime {
 func each(t *testing.T, f func(t *testing.T, r runtime.Runtime)) {
 	for _, r := range runtimes() {
 		t.Run(r.Name(), func(t *testing.T) {
-			if _, err := r.Probe(t.Context()); err != nil {
-				if slices.Contains(strings.Split(os.Getenv("WASMBENCH_REQUIRE"), ","), r.Name()) || !errors.As(err, new(*runtime.Unavailable)) {
-					t.Fatal(err)
-				}
-				t.Skip(err)
-			}
+			available(t, r)
 			f(t, r)
 		})
+	}
+}
+
+// available skips the test where the runtime is not to be had, unless
+// WASMBENCH_REQUIRE says that it must be.
+func available(t *testing.T, r runtime.Runtime) {
+	t.Helper()
+	if _, err := r.Probe(t.Context()); err != nil {
+		if slices.Contains(strings.Split(os.Getenv("WASMBENCH_REQUIRE"), ","), r.Name()) || !errors.As(err, new(*runtime.Unavailable)) {
+			t.Fatal(err)
+		}
+		t.Skip(err)
 	}
 }
 

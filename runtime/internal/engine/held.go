@@ -5,7 +5,6 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -24,8 +23,10 @@ type heldImage struct {
 	args        []string
 	size        int64
 
-	mu    sync.Mutex
-	proc  *process.Process
+	// turn holds one token while a query is on its way or the fields below are
+	// used.
+	turn  chan struct{}
+	proc  *process.Process // written once; whoever has had an answer reads it without a turn
 	enc   *gob.Encoder
 	dec   *gob.Decoder
 	ended error // why the host is no more
@@ -35,8 +36,8 @@ func (i *heldImage) Bytes() int64 { return i.size }
 
 // Close ends the host.
 func (i *heldImage) Close() error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	i.turn <- struct{}{}
+	defer i.release()
 	if i.ended == nil {
 		i.ended = ErrHostEnded
 	}
@@ -46,11 +47,38 @@ func (i *heldImage) Close() error {
 	return i.proc.Close()
 }
 
-// ask exchanges one query with the host. If ctx ends first the host is killed:
-// a guest that does not return cannot be stopped otherwise.
+func (i *heldImage) release() { <-i.turn }
+
+// ask waits for its turn and exchanges one query with the host. If ctx ends
+// while it waits nothing has been asked, and the host goes on.
 func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.Reply, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	select {
+	case i.turn <- struct{}{}:
+		defer i.release()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return i.exchange(ctx, q)
+}
+
+// end is ask for a query that gives back what there is. It waits for its turn as
+// long as that takes, for others have asked with contexts of their own, and
+// then for as long as process.Grace. Where the host has ended there is nothing
+// to give back.
+func (i *heldImage) end(q *enginehost.Query) error {
+	i.turn <- struct{}{}
+	defer i.release()
+	ctx, cancel := context.WithTimeout(context.Background(), process.Grace)
+	defer cancel()
+	if _, err := i.exchange(ctx, q); !errors.Is(err, ErrHostEnded) {
+		return err
+	}
+	return nil
+}
+
+// exchange is called by whoever has the turn. If ctx ends first the host is
+// killed: a guest that does not return cannot be stopped otherwise.
+func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*enginehost.Reply, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -65,31 +93,27 @@ func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.R
 		i.proc, i.enc, i.dec = p, gob.NewEncoder(p.In), gob.NewDecoder(p.Out)
 	}
 	stop := context.AfterFunc(ctx, i.proc.Kill)
-	defer stop()
 	var r enginehost.Reply
 	err := i.enc.Encode(q)
 	if err == nil {
 		err = i.dec.Decode(&r)
 	}
+	if !stop() { // killed, or about to be, whatever it has answered
+		err = context.Cause(ctx)
+	}
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
 		err = i.proc.Explain(err)
 		i.ended = fmt.Errorf("%w: %w", ErrHostEnded, err)
 		return nil, fmt.Errorf("runtime %s: %w", i.label, i.ended)
 	}
 	if r.Err != "" {
-		return nil, &HostError{Runtime: i.label, Verb: q.Op.String(), Text: r.Err}
+		e := &HostError{Runtime: i.label, Verb: q.Op.String(), Text: r.Err}
+		if r.Exhausted != nil {
+			e.Err = r.Exhausted
+		}
+		return nil, e
 	}
 	return &r, nil
-}
-
-// process returns the host, which there is once something was asked of it.
-func (i *heldImage) process() *process.Process {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.proc
 }
 
 // Start starts an instance. The phases are those that the host measured; what
@@ -191,16 +215,19 @@ func (i *heldInstance) Call(ctx context.Context, request []byte) ([]byte, error)
 }
 
 func (i *heldInstance) Scope() runtime.Scope {
-	return runtime.Scope{Own: []int{i.image.process().Pid}}
+	return runtime.Scope{Own: []int{i.image.proc.Pid}}
+}
+
+// Regions asks the host where the instance lies.
+func (i *heldInstance) Regions(ctx context.Context) ([]runtime.Region, error) {
+	r, err := i.image.ask(ctx, &enginehost.Query{Op: enginehost.OpRegions, ID: i.id})
+	if err != nil {
+		return nil, err
+	}
+	return r.Regions, nil
 }
 
 // Close frees the instance. Where the host has ended there is nothing to free.
 func (i *heldInstance) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), process.Grace)
-	defer cancel()
-	_, err := i.image.ask(ctx, &enginehost.Query{Op: enginehost.OpClose, ID: i.id})
-	if errors.Is(err, ErrHostEnded) {
-		return nil
-	}
-	return err
+	return i.image.end(&enginehost.Query{Op: enginehost.OpClose, ID: i.id})
 }

@@ -2,15 +2,14 @@ package engine
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 )
 
@@ -28,43 +27,64 @@ func (i *processImage) Close() error { return nil }
 // Start marks Create when the host has been executed, Start when its main was
 // reached, Load when it had the module and Ready when the guest said so.
 func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
-	stamps, w, err := os.Pipe()
+	reports, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer stamps.Close()
+	defer reports.Close()
 	inst, created, ready, err := process.StartWorker(ctx, i.host, i.args, w)
 	w.Close()
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
 	}
-	told(stamps, created, mark)
+	// The host reported before it ran the guest. But a guest that says that it
+	// is ready while it is instantiated may keep its host from it.
+	report, err := await(ctx, reports, inst.Kill)
+	if err != nil {
+		err = inst.Explain(fmt.Errorf("waiting for the engine host's report: %w", err))
+		inst.Close()
+		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
+	}
+	replayReport(report, created, mark)
 	mark(runtime.Ready, ready)
-	return inst, nil
+	return &processInstance{Worker: inst, regions: report.Regions}, nil
 }
 
-// told marks the phases of which a host tells by its stamps, which it reads. It
-// returns why there are none.
-func told(stamps io.Reader, created time.Time, mark func(runtime.Phase, time.Time)) error {
-	var b [16]byte
-	if _, err := io.ReadFull(stamps, b[:]); err != nil {
-		mark(runtime.Create, created)
-		return err
+// A processInstance is a guest that has a host process to itself.
+type processInstance struct {
+	*process.Worker
+	regions []runtime.Region
+}
+
+// Regions tells where the host instantiated the guest.
+func (i *processInstance) Regions(context.Context) ([]runtime.Region, error) { return i.regions, nil }
+
+// await reads a host's report. If ctx ends first it kills the host, which must
+// not live on then.
+func await(ctx context.Context, reports *os.File, kill func()) (enginehost.Report, error) {
+	stop := context.AfterFunc(ctx, kill)
+	report, err := enginehost.ReadReport(reports)
+	if !stop() { // killed, or about to be
+		err = context.Cause(ctx)
 	}
-	begun, loaded := stampTime(b[:8]), stampTime(b[8:])
+	return report, err
+}
+
+// replayReport marks the phases of which a host reports.
+func replayReport(r enginehost.Report, created time.Time, mark func(runtime.Phase, time.Time)) {
+	begun := clockTime(r.Begun)
 	if begun.Before(created) { // the harness was told late that the host had been executed
 		created = begun
 	}
 	mark(runtime.Create, created)
 	mark(runtime.Start, begun)
-	mark(runtime.Load, loaded)
-	return nil
+	mark(runtime.Load, clockTime(r.Loaded))
 }
 
-// stampTime turns a stamp of CLOCK_MONOTONIC into a time of this process.
-func stampTime(stamp []byte) time.Time {
+// clockTime turns a time of CLOCK_MONOTONIC, in nanoseconds, into one of this
+// process.
+func clockTime(at int64) time.Time {
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
-	age := now.Nano() - int64(binary.LittleEndian.Uint64(stamp))
-	return time.Now().Add(-time.Duration(age))
+	return time.Now().Add(-time.Duration(now.Nano() - at))
 }

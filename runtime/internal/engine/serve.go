@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -35,26 +34,23 @@ func (s *processServer) Serve(ctx context.Context, address string, mark func(run
 			return nil, err
 		}
 	}
-	stamps, w, err := os.Pipe()
+	reports, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer stamps.Close()
+	defer reports.Close()
 	svc, created, err := process.Serve(ctx, s.host, slices.Concat(s.verb, []string{address}, s.src), address, w)
 	w.Close()
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", s.label, err)
 	}
-	stop := context.AfterFunc(ctx, svc.Kill)
-	err = told(stamps, created, mark)
-	if !stop() { // killed, or about to be
-		err = context.Cause(ctx)
-	}
+	report, err := await(ctx, reports, svc.Kill)
 	if err != nil {
 		err = svc.Explain(fmt.Errorf("waiting for the module to be loaded: %w", err))
 		svc.Close()
 		return nil, fmt.Errorf("runtime %s: serve: %w", s.label, err)
 	}
+	replayReport(report, created, mark)
 	return svc, nil
 }
 
@@ -80,7 +76,7 @@ func (s *heldServer) Serve(ctx context.Context, address string, mark func(runtim
 		return nil, err
 	}
 	replay(r, mark, runtime.Load, runtime.Create)
-	return &heldService{image: s.image, host: s.image.process(), id: r.ID, address: r.Address}, nil
+	return &heldService{image: s.image, host: s.image.proc, id: r.ID, address: r.Address}, nil
 }
 
 // A heldService is a listener in a host that lives on when it is closed.
@@ -103,12 +99,6 @@ func (s *heldService) Scope() runtime.Scope    { return runtime.Scope{Own: []int
 // a request cannot be stopped: the host is then killed, after process.Grace,
 // and the image can only be closed.
 func (s *heldService) Close() error {
-	s.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), process.Grace)
-		defer cancel()
-		if _, err := s.image.ask(ctx, &enginehost.Query{Op: enginehost.OpStopServe, ID: s.id}); !errors.Is(err, ErrHostEnded) {
-			s.err = err
-		}
-	})
+	s.once.Do(func() { s.err = s.image.end(&enginehost.Query{Op: enginehost.OpStopServe, ID: s.id}) })
 	return s.err
 }

@@ -26,11 +26,14 @@ type Engine interface {
 	Compile(ctx context.Context, module, artifact string) error
 	// Run instantiates a command and runs its _start with this process's
 	// standard input, output and error. It calls loaded when the module has
-	// been loaded and is about to be instantiated. An exit with status 0 is
-	// no error.
-	Run(ctx context.Context, src Source, loaded func()) error
+	// been loaded and is about to be instantiated, and then placed, with where
+	// the instance lies in this process, before it runs _start. An exit with
+	// status 0 is no error.
+	Run(ctx context.Context, src Source, loaded func(), placed func([]runtime.Region)) error
 	// Image opens a reactor whose instances live in this process. Nothing is
-	// loaded before the first Start. The image is also a runtime.Unloader.
+	// loaded before the first Start. The image is also a runtime.Unloader, its
+	// instances are runtime.Mappers. A Start that fails because something of
+	// this process is used up returns a *runtime.Exhausted.
 	// Start, Unload and the instances, each for itself, may be used from
 	// several goroutines at a time: HTTP requests are.
 	Image(src Source) (runtime.Image, error)

@@ -24,13 +24,14 @@ const (
 	OpCalls               // time N calls of one
 	OpServe               // start a service
 	OpStopServe           // end one when it has answered what it was asked
+	OpRegions             // where an instance lies
 )
 
 // A Query is one request to a host that holds instances. Queries and replies
 // are gob streams on the host's standard input and output.
 type Query struct {
 	Op    Op
-	ID    int    // the instance, for OpCall, OpCalls and OpClose, or the service, for OpStopServe
+	ID    int    // the instance, for OpCall, OpCalls, OpClose and OpRegions, or the service, for OpStopServe
 	N     int    // how many, for OpStarts and OpCalls; the size of the pool, for OpServe
 	First bool   // whether each of them is a first one
 	Body  []byte // the request
@@ -40,13 +41,15 @@ type Query struct {
 
 // A Reply answers a Query.
 type Reply struct {
-	Err       string // "" when all went well
+	Err       string             // "" when all went well
+	Exhausted *runtime.Exhausted // where something that is used up is why; its cause is only in Err
 	ID        int
 	Address   string             // where it listens, for OpServe
 	Body      []byte             // the answer, for OpCall
 	Timelines []runtime.Timeline // one a start, for OpStart, OpStarts and OpServe
 	Times     []time.Duration    // one a call, for OpCalls
 	Answers   [][]byte           // the distinct answers that were seen, for OpStarts and OpCalls
+	Regions   []runtime.Region   // for OpRegions
 }
 
 // hold answers queries until its input ends, then closes what is still open and
@@ -65,6 +68,9 @@ func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err
 		reply, err := h.do(ctx, &q)
 		if err != nil {
 			reply.Err = err.Error()
+			if e := (*runtime.Exhausted)(nil); errors.As(err, &e) {
+				reply.Exhausted = &runtime.Exhausted{What: e.What, Why: e.Why, Fix: e.Fix}
+			}
 		}
 		if err := enc.Encode(reply); err != nil {
 			return fmt.Errorf("answering the harness: %w", err)
@@ -104,7 +110,7 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 		reply.Timelines = []runtime.Timeline{*t}
 		h.next++
 		h.instances[h.next], reply.ID = inst, h.next
-	case OpCall, OpCalls, OpClose:
+	case OpCall, OpCalls, OpClose, OpRegions:
 		inst, ok := h.instances[q.ID]
 		if !ok {
 			return reply, fmt.Errorf("there is no instance %d", q.ID)
@@ -115,6 +121,11 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 			return reply, inst.Close()
 		case OpCalls:
 			return calls(ctx, inst, q)
+		case OpRegions:
+			if m, ok := inst.(runtime.Mapper); ok {
+				reply.Regions, err = m.Regions(ctx)
+			}
+			return reply, err
 		}
 		reply.Body, err = inst.Call(ctx, q.Body)
 	case OpUnload:
@@ -221,7 +232,7 @@ func calls(ctx context.Context, inst runtime.Instance, q *Query) (reply Reply, e
 
 var opNames = [...]string{
 	OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts", OpCalls: "calls",
-	OpServe: "serve", OpStopServe: "stop serving",
+	OpServe: "serve", OpStopServe: "stop serving", OpRegions: "regions",
 }
 
 func (o Op) String() string {

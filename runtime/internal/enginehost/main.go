@@ -2,7 +2,6 @@ package enginehost
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,12 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-0132abb7/wasmbench/runtime"
 )
-
-// StampFile is the descriptor on which the verbs run and serve write their
-// stamps.
-const StampFile = 3
 
 // Main carries out the verb of an engine host's command line and ends the
 // process. The verbs are
@@ -29,9 +24,8 @@ const StampFile = 3
 //	                         answer HTTP requests on ADDRESS, a host and a port, with instances of
 //	                         a reactor: a new one for each request or, with -pool, N that are kept
 //
-// run and serve write two stamps on StampFile, when main was reached and when
-// the module was loaded: nanoseconds of CLOCK_MONOTONIC, 8 bytes each, least
-// significant first. serve writes them just before it listens.
+// run and serve write a Report on ReportFile: run when the module has been
+// instantiated, serve just before it listens.
 func Main(e Engine, args []string) {
 	begun := monotonic()
 	if err := do(e, args, begun); err != nil {
@@ -41,7 +35,7 @@ func Main(e Engine, args []string) {
 	os.Exit(0)
 }
 
-func do(e Engine, args []string, begun uint64) error {
+func do(e Engine, args []string, begun int64) error {
 	ctx := context.Background()
 	verb, rest := "", args
 	if len(args) > 0 {
@@ -67,7 +61,11 @@ func do(e Engine, args []string, begun uint64) error {
 		if err := limit(e, 1); err != nil {
 			return err
 		}
-		return e.Run(ctx, src, func() { stamp(begun, monotonic()) })
+		report := Report{Begun: begun}
+		return e.Run(ctx, src, func() { report.Loaded = monotonic() }, func(regions []runtime.Region) {
+			report.Regions = regions
+			report.tell()
+		})
 	case verb == "hold" && (len(rest) == 1 || len(rest) == 2):
 		if err := limit(e, maxPool); err != nil {
 			return err
@@ -117,35 +115,20 @@ func poolFlag(args []string) (pool int, rest []string) {
 // serve loads a reactor, opens its first instances, tells the harness and then
 // listens, as a server does whose readiness means that it can answer. It
 // returns only if it fails.
-func serve(ctx context.Context, e Engine, src Source, pool int, address string, begun uint64) error {
+func serve(ctx context.Context, e Engine, src Source, pool int, address string, begun int64) error {
 	img, err := e.Image(src)
 	if err != nil {
 		return err
 	}
-	var loaded uint64
-	s, err := newServer(ctx, img, pool, func(time.Time) { loaded = monotonic() })
+	report := Report{Begun: begun}
+	s, err := newServer(ctx, img, pool, func(time.Time) { report.Loaded = monotonic() })
 	if err != nil {
 		return errors.Join(err, img.Close())
 	}
-	stamp(begun, loaded)
+	report.tell()
 	if _, err := s.listen(address); err != nil {
 		return errors.Join(err, s.close(), img.Close())
 	}
 	<-s.served
 	return s.failed
-}
-
-// stamp tells the harness when main was reached and the module was loaded. A
-// host that is run by hand has nobody to tell.
-func stamp(begun, loaded uint64) {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], begun)
-	binary.LittleEndian.PutUint64(b[8:], loaded)
-	unix.Write(StampFile, b[:])
-}
-
-func monotonic() uint64 {
-	var t unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
-	return uint64(t.Nano())
 }

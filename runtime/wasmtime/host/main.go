@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime/internal/engine"
@@ -26,9 +27,12 @@ func main() {
 	})
 	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 1<<30, "memory of an instance in `bytes`")
-	instances := flag.Uint("maxinstances", 0, "`instances` that the pool has room for; 0 is 1000")
+	flag.Func("maxinstances", "`instances` that the pool has room for; 0 is 1000", func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 32)
+		opts.MaxInstances = uint32(n)
+		return err
+	})
 	flag.Parse()
-	opts.MaxInstances = uint32(*instances)
 	e, err := engine.New(opts)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

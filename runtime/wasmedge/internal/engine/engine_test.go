@@ -244,3 +244,33 @@ func TestUnusableFiles(t *testing.T) {
 		t.Error("a module without an artefact was started")
 	}
 }
+
+// bare is a command without a memory.
+var bare = []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x07\x0a\x01\x06_start\x00\x00\x0a\x04\x01\x02\x00\x0b")
+
+// Run tells where a guest lies once it is there and before any of it has run.
+func TestPlaced(t *testing.T) {
+	trapping := wasmtest.Module(wasmtest.Func{Name: "_start", Type: wasmtest.Void, Code: wasmtest.Trap})
+	for _, opts := range both {
+		for _, tt := range []struct {
+			name     string
+			module   []byte
+			memories int
+			fails    bool
+		}{{"trapping", trapping, 1, true}, {"without a memory", bare, 0, false}} {
+			var told []string
+			memories := 0
+			err := create(t, opts).Run(t.Context(), source(t, opts, wasmtest.Write(t, tt.module)), func() { told = append(told, "loaded") }, func(regions []runtime.Region) {
+				told = append(told, "placed")
+				for _, r := range regions {
+					if r.Kind == runtime.LinearMemory && r.Start != 0 && r.End > r.Start {
+						memories++
+					}
+				}
+			})
+			if (err != nil) != tt.fails || strings.Join(told, " ") != "loaded placed" || memories != tt.memories {
+				t.Errorf("%s, %+v: told %q and of %d memories, error %v", tt.name, opts, told, memories, err)
+			}
+		}
+	}
+}

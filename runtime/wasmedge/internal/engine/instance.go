@@ -156,6 +156,14 @@ func (i *instance) call(ctx context.Context, request []byte) ([]byte, error) {
 // Scope names this process.
 func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
 
+// Regions tells where the module's code and the instance's memory lie.
+func (i *instance) Regions(context.Context) ([]runtime.Region, error) {
+	if i.guest == nil {
+		return nil, errClosed
+	}
+	return i.guest.regions(), nil
+}
+
 // Close frees the instance. Closing it again does nothing.
 func (i *instance) Close() error {
 	if i.guest != nil {

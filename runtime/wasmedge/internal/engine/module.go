@@ -10,17 +10,21 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/second-state/WasmEdge-go/wasmedge"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
 
 // A module is a guest in memory. WasmEdge's instances refer to it, so it lives
 // until it is released by whoever loaded it and by the last instance.
 type module struct {
 	ast  *wasmedge.AST
-	wasi bool // whether it imports anything
+	code string // the file of the machine code, "" if it is interpreted
+	wasi bool   // whether it imports anything
 	refs atomic.Int32
 }
 
@@ -46,7 +50,10 @@ func (e *Engine) load(conf *wasmedge.Configure, src enginehost.Source) (*module,
 		ast.Release()
 		return nil, fmt.Errorf("validating %s: %w", path, err)
 	}
-	m := &module{ast: ast, wasi: len(ast.ListImports()) > 0}
+	m := &module{ast: ast, code: src.Artifact, wasi: len(ast.ListImports()) > 0}
+	if e.opts.Interpreter {
+		m.code = ""
+	}
 	m.refs.Store(1)
 	return m, nil
 }
@@ -82,16 +89,36 @@ func (m *module) instantiate(conf *wasmedge.Configure, interruptible bool) (*gue
 	if g.instance, err = g.executor.Instantiate(g.store, m.ast); err != nil {
 		g.close()
 		if res := (*wasmedge.Result)(nil); errors.As(err, &res) && res.GetCode() == C.WasmEdge_ErrCode_MemoryOutOfBounds {
-			err = fmt.Errorf("%w: %w", errNoMemory, err)
+			// No code has run yet: a data segment does not fit, or nothing
+			// was there for it to fit in.
+			err = enginehost.Exhausted(reservation, err)
 		}
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}
 	return g, nil
 }
 
-// errNoMemory is what else than a stray data segment an access out of bounds
-// may mean before any code has run.
-var errNoMemory = errors.New("the module's data does not fit its memory, or no address space is left, of which each memory takes 12 GiB")
+const (
+	// reservation is what WasmEdge reserves of the address space for a memory,
+	// in bytes, and addressable what of that the guest can address, from the
+	// memory's base on.
+	reservation = 12 << 30
+	addressable = 4 << 30
+)
+
+// regions tells where the module's code and the guest's memory lie.
+func (g *guest) regions() (regions []runtime.Region) {
+	if g.module.code != "" {
+		regions = append(regions, runtime.Region{Kind: runtime.ModuleCode, Path: g.module.code})
+	}
+	if memory := g.instance.FindMemory(exchange.Memory); memory != nil {
+		if first, err := memory.GetData(0, 1); err == nil {
+			base := uintptr(unsafe.Pointer(&first[0]))
+			regions = append(regions, runtime.Region{Kind: runtime.LinearMemory, Start: base, End: base + addressable})
+		}
+	}
+	return regions
+}
 
 // close releases the instance before what it refers to.
 func (g *guest) close() {

@@ -6,13 +6,14 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
 
 // Run runs a command with this process's standard files and the argument
 // vector "guest". A status other than 0 is an *ExitError.
-func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) error {
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
 	conf := e.configure()
 	defer conf.Release()
 	m, err := e.load(conf, src)
@@ -24,6 +25,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) 
 	g, err := m.instantiate(conf, e.opts.Interruptible)
 	if err == nil {
 		defer g.close()
+		placed(g.regions())
 		err = g.enter(ctx)
 	}
 	if err != nil {

@@ -129,6 +129,7 @@ struct wasmtime_error *wasmtime_module_deserialize_file(struct wasm_engine_t *, 
 struct wasmtime_error *wasmtime_module_serialize(struct wasmtime_module *, struct wasm_byte_vec_t *);
 void wasmtime_module_delete(struct wasmtime_module *);
 void wasmtime_module_exports(const struct wasmtime_module *, struct wasm_exporttype_vec_t *);
+void wasmtime_module_image_range(const struct wasmtime_module *, void **, void **);
 void wasmtime_module_imports(const struct wasmtime_module *, struct wasm_importtype_vec_t *);
 
 // Types.

@@ -12,10 +12,12 @@ import (
 	"os"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	_ "github.com/bytecodealliance/wasmtime-go/v39" // links Wasmtime
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
@@ -28,6 +30,8 @@ type core struct {
 	ptr    *C.struct_wasm_engine_t
 	epochs bool
 	limit  C.int64_t // bytes of a memory that each store is told; -1 for none
+	slots  uint32    // of the pool; 0 for none
+	live   atomic.Int64
 
 	mu   sync.Mutex
 	wasi *C.struct_wasmtime_linker
@@ -56,7 +60,11 @@ func (e *Engine) pooled() (*core, error) {
 	}
 	if e.pool == nil {
 		if n := e.options.MaxInstances; !C.wb_reservable(C.uint32_t(n)) {
-			return nil, fmt.Errorf("the address space of this process has no room for a pool of %d instances: lower MaxInstances or raise ulimit -v", n)
+			return nil, &runtime.Exhausted{
+				What: "address space",
+				Why:  fmt.Sprintf("the engine host has no room for a pool of %d instances", n),
+				Fix:  "lower MaxInstances and hold the instances in several processes, or raise ulimit -v where it is limited",
+			}
 		}
 		e.pool = newCore(e.options, e.options.MaxInstances)
 	}
@@ -64,7 +72,7 @@ func (e *Engine) pooled() (*core, error) {
 }
 
 func newCore(o Options, slots uint32) *core {
-	c := &core{epochs: o.Interruptible, limit: -1}
+	c := &core{epochs: o.Interruptible, limit: -1, slots: slots}
 	if slots == 0 && o.MaxMemory < MaxMemory {
 		c.limit = C.int64_t(o.MaxMemory)
 	}
@@ -74,6 +82,39 @@ func newCore(o Options, slots uint32) *core {
 		epochs:     C.bool(o.Interruptible),
 	})
 	return c
+}
+
+// take counts an instance, or refuses one for which there is no slot. Whoever
+// took one gives it back.
+func (c *core) take() error {
+	if n := c.live.Add(1); c.slots > 0 && n > int64(c.slots) {
+		c.live.Add(-1)
+		return &runtime.Exhausted{
+			What: "instances of the pool",
+			Why:  fmt.Sprintf("it has room for %d at a time", c.slots),
+			Fix:  "raise MaxInstances",
+		}
+	}
+	return nil
+}
+
+func (c *core) giveBack() { c.live.Add(-1) }
+
+// onDemandMemory is what Wasmtime reserves of the address space for a memory
+// that is in no pool, with a guard region on both sides, in bytes.
+const onDemandMemory = MaxMemory + 2*(32<<20)
+
+// lacking returns a *runtime.Exhausted where an instance could not be made for
+// want of room in the process's address space, and err otherwise.
+func lacking(err error, pooled bool) error {
+	if errors.As(err, new(*TrapError)) || errors.As(err, new(*ExitError)) {
+		return err
+	}
+	size := uint64(onDemandMemory)
+	if pooled {
+		size = pageSize // the rest is reserved
+	}
+	return enginehost.Exhausted(size, err)
 }
 
 func (c *core) close() {
@@ -154,5 +195,6 @@ func (c *core) load(src enginehost.Source) (*cModule, error) {
 	m.c.epochs = C.bool(c.epochs)
 	m.c.max_answer = exchange.MaxAnswer
 	C.wb_module_shape(&m.c)
+	m.place()
 	return m, nil
 }

@@ -69,9 +69,9 @@ type Options struct {
 	// 100 bytes of memory until it is used. 14,000 always fit; some 28,000
 	// fit where Go's heap does not divide the address space, as it does in
 	// about half of all processes (GOEXPERIMENT=norandomizedheapbase64 at
-	// build time avoids that). A pool keeps up to 256 KiB of each slot that
-	// was used, in all 256 MiB at most: with more than 1,000 slots less is
-	// kept of each, and starts are slower.
+	// build time avoids that). A pool of up to 1,000 keeps 256 KiB of each
+	// slot that was used; a larger one keeps nothing, and starts in slots that
+	// were used before take six times as long.
 	MaxInstances uint32
 	// Interruptible makes guest code end when the context of Start, Call or
 	// Run ends; a guest that waits in a WASI call is not woken. The code is

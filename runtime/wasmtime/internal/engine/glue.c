@@ -7,18 +7,18 @@
 // What stays committed of a slot's memory and table when its instance is closed.
 // Zeroing this much is cheaper than giving pages back and faulting them in
 // again, but it commits pages that the guest never touched. So it is 256 KiB,
-// which covers the memory that clang gives a small guest, unless all slots of
-// the pool together would keep more than 256 MiB.
+// which covers the memory that clang gives a small guest, and nothing in a pool
+// whose slots together would keep more than 256 MiB: it is there to hold many
+// instances, and once they are closed it would have more of the host than before.
 enum {
 	KEEP_MEMORY = 256 << 10,
 	KEEP_TABLE = 64 << 10,
-	KEEP_POOL = 256 << 20,
+	KEEP_SLOTS = 1000,
 	TABLE_ELEMENTS = 20000,
 };
 
-static size_t keep(size_t most, uint32_t slots) {
-	size_t share = KEEP_POOL / slots & ~(size_t)4095;
-	return share < most ? share : most;
+static size_t keep(size_t size, uint32_t slots) {
+	return slots <= KEEP_SLOTS ? size : 0;
 }
 
 static bool mappable(size_t size, int protection) {
@@ -136,6 +136,10 @@ int wb_module_link(wb_module *m, const struct wasmtime_linker *wasi, wb_failure 
 	if (bare != NULL)
 		wasmtime_linker_delete(bare);
 	return f->error == NULL ? WB_OK : WB_FAILED;
+}
+
+void wb_module_code(const wb_module *m, uintptr_t *start, uintptr_t *end) {
+	wasmtime_module_image_range(m->module, (void **)start, (void **)end);
 }
 
 void wb_module_delete(wb_module *m) {

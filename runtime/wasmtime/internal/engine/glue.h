@@ -49,6 +49,9 @@ typedef struct wb_module {
 void wb_module_shape(wb_module *m);
 // wb_module_link sets m->pre; WASI comes from the linker wasi if m->wasi is set.
 int wb_module_link(wb_module *m, const struct wasmtime_linker *wasi, wb_failure *f);
+// wb_module_code tells where the module's machine code and its data lie, which
+// are 0 where there is none.
+void wb_module_code(const wb_module *m, uintptr_t *start, uintptr_t *end);
 void wb_module_delete(wb_module *m);
 
 typedef struct wb_instance {
@@ -79,6 +82,9 @@ wb_instance *wb_instance_new(const wb_module *m, wb_stdio stdio, int64_t limit);
 int wb_instance_open(wb_instance *in, const wb_module *m);
 // wb_instance_enter calls the export name, which takes and returns nothing.
 int wb_instance_enter(wb_instance *in, const char *name, size_t len);
+// wb_instance_base is the address of the memory that the instance exports as
+// such, 0 if there is none.
+uintptr_t wb_instance_base(wb_instance *in);
 // wb_instance_bind looks up the exports of the exchange. It returns false if
 // the memory is a shared one.
 bool wb_instance_bind(wb_instance *in);

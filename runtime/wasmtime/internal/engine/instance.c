@@ -75,6 +75,13 @@ int wb_instance_enter(wb_instance *in, const char *name, size_t len) {
 	return call(in, &e.of.func, &raw) ? WB_OK : WB_FAILED;
 }
 
+uintptr_t wb_instance_base(wb_instance *in) {
+	wb_extern e = export(in, "memory", 6);
+	if (e.kind != WB_EXTERN_MEMORY)
+		return 0;
+	return (uintptr_t)wasmtime_memory_data(in->context, (const struct wasmtime_memory *)&e.of.memory);
+}
+
 bool wb_instance_bind(wb_instance *in) {
 	wb_extern memory = export(in, "memory", 6);
 	if (memory.kind != WB_EXTERN_MEMORY)

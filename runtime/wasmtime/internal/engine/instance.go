@@ -7,6 +7,7 @@ package engine
 // #cgo nocallback wb_instance_new
 // #cgo nocallback wb_instance_open
 // #cgo nocallback wb_instance_enter
+// #cgo nocallback wb_instance_base
 // #cgo nocallback wb_instance_bind
 // #cgo nocallback wb_instance_reserve
 // #cgo nocallback wb_instance_close
@@ -42,6 +43,7 @@ type cInstance struct {
 	answer []byte
 	failed bool
 	guard  *guard // nil unless interruptible
+	module *cModule
 }
 
 // open makes an instance of a reactor.
@@ -63,8 +65,12 @@ func (m *cModule) open(ctx context.Context, mark marker) (runtime.Instance, erro
 
 // instance returns an instance in which no code has run yet.
 func (m *cModule) instance(stdio C.wb_stdio) (*cInstance, error) {
-	i := &cInstance{c: C.wb_instance_new(&m.c, stdio, m.core.limit)}
+	if err := m.core.take(); err != nil {
+		return nil, err
+	}
+	i := &cInstance{c: C.wb_instance_new(&m.c, stdio, m.core.limit), module: m}
 	if i.c == nil {
+		m.core.giveBack()
 		return nil, errNoMemory
 	}
 	if m.core.epochs {
@@ -93,7 +99,7 @@ func (i *cInstance) start(ctx context.Context, m *cModule, mark marker) error {
 
 func (i *cInstance) instantiate(ctx context.Context, m *cModule) error {
 	if err := i.outcome(ctx, C.wb_instance_open(i.c, &m.c)); err != nil {
-		return fmt.Errorf("instantiating: %w", err)
+		return fmt.Errorf("instantiating: %w", lacking(err, m.core.slots > 0))
 	}
 	return nil
 }
@@ -169,12 +175,29 @@ func (i *cInstance) failure(ctx context.Context) error {
 // Scope is this process.
 func (i *cInstance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
 
+// Regions tells where the module's code and the instance's memory lie.
+func (i *cInstance) Regions(context.Context) ([]runtime.Region, error) {
+	if i.c == nil {
+		return nil, errInstanceClosed
+	}
+	return i.regions(), nil
+}
+
+func (i *cInstance) regions() []runtime.Region {
+	regions := []runtime.Region{i.module.code}
+	if base := C.wb_instance_base(i.c); base != 0 {
+		regions = append(regions, memoryAt(uintptr(base)))
+	}
+	return regions
+}
+
 // Close frees the instance. Closing it again does nothing.
 func (i *cInstance) Close() error {
 	if i.c != nil {
 		i.guard.retire()
 		C.wb_instance_close(i.c)
 		i.c = nil
+		i.module.core.giveBack()
 	}
 	return nil
 }

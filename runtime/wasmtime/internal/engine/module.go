@@ -25,6 +25,7 @@ type module interface {
 type cModule struct {
 	core *core
 	c    C.wb_module
+	code runtime.Region // which stays as long as there are instances
 }
 
 // checkReactor returns an error unless what a reactor must export is there.
@@ -69,6 +70,20 @@ func (m *cModule) link() error {
 		return fmt.Errorf("linking: %w", failure(&f))
 	}
 	return nil
+}
+
+// place notes where the module's code lies: the whole of the artefact that is
+// mapped, or of what was compiled in memory.
+func (m *cModule) place() {
+	var start, end C.uintptr_t
+	C.wb_module_code(&m.c, &start, &end)
+	m.code = runtime.Region{Kind: runtime.ModuleCode, Start: uintptr(start), End: uintptr(end)}
+}
+
+// memoryAt is where a memory with this base address lies: Wasmtime reserves for
+// each as much as a guest can address.
+func memoryAt(base uintptr) runtime.Region {
+	return runtime.Region{Kind: runtime.LinearMemory, Start: base, End: base + MaxMemory}
 }
 
 func (m *cModule) close() { C.wb_module_delete(&m.c) }

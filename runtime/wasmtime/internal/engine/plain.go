@@ -54,7 +54,7 @@ func (e *Engine) loadPlain(src enginehost.Source) (module, error) {
 		}
 		e.plain = p
 	}
-	m := &plainModule{plain: e.plain}
+	m := &plainModule{plain: e.plain, artifact: src.Artifact}
 	var err error
 	if src.Artifact != "" {
 		m.module, err = wasmtime.NewModuleDeserializeFile(e.plain.engine, src.Artifact)
@@ -78,6 +78,7 @@ func (e *Engine) loadPlain(src enginehost.Source) (module, error) {
 type plainModule struct {
 	*plain
 	module     *wasmtime.Module
+	artifact   string
 	initialize bool
 	wasi       bool
 }
@@ -112,7 +113,7 @@ func is(f *wasmtime.FuncType, param, result wasmtime.ValKind) bool {
 }
 
 func (m *plainModule) open(_ context.Context, mark marker) (runtime.Instance, error) {
-	i := &plainInstance{store: wasmtime.NewStore(m.engine)}
+	i := &plainInstance{store: wasmtime.NewStore(m.engine), artifact: m.artifact}
 	if err := i.open(m, mark); err != nil {
 		i.store.Close()
 		return nil, err

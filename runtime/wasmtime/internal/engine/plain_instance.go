@@ -22,6 +22,7 @@ type plainInstance struct {
 	request, answer *wasmtime.Func
 	at, capacity    uint32 // of the request buffer
 	buf             []byte
+	artifact        string // the file of the machine code, "" if it was compiled in memory
 	failed, closed  bool
 }
 
@@ -37,7 +38,7 @@ func (i *plainInstance) open(m *plainModule, mark marker) error {
 	}
 	instance, err := m.linker.Instantiate(i.store, m.module)
 	if err != nil {
-		return fmt.Errorf("instantiating: %w", worded(err))
+		return fmt.Errorf("instantiating: %w", lacking(worded(err), false))
 	}
 	mark(runtime.Create, time.Now())
 	if m.initialize {
@@ -112,6 +113,19 @@ func (i *plainInstance) call(request []byte) ([]byte, error) {
 
 // Scope is this process.
 func (i *plainInstance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
+
+// Regions tells where the instance's memory lies, and the file of its module's
+// code, of which wasmtime-go does not tell where it is mapped.
+func (i *plainInstance) Regions(context.Context) ([]runtime.Region, error) {
+	if i.closed {
+		return nil, errInstanceClosed
+	}
+	regions := []runtime.Region{memoryAt(uintptr(i.memory.Data(i.store)))}
+	if i.artifact != "" {
+		regions = append(regions, runtime.Region{Kind: runtime.ModuleCode, Path: i.artifact})
+	}
+	return regions, nil
+}
 
 // Close frees the instance. Closing it again does nothing.
 func (i *plainInstance) Close() error {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
@@ -19,7 +20,7 @@ import (
 //
 // It allocates on demand whatever the API: for the one instance of a process
 // a pool would only add to the start.
-func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) error {
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -43,6 +44,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) 
 	defer i.Close()
 	defer i.guard.watch(ctx)()
 	if err = i.instantiate(ctx, m); err == nil {
+		placed(i.regions())
 		err = i.enter(ctx, exchange.Entry)
 	}
 	var exit *ExitError

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 )
 
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}
 		src := enginehost.Source{Module: module, Artifact: os.Getenv("ENGINE_TEST_ARTIFACT")}
-		err = e.Run(ctx, src, func() { os.Stderr.WriteString("loaded\n") })
+		err = e.Run(ctx, src, func() { os.Stderr.WriteString("loaded\n") }, func([]runtime.Region) {})
 	}
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
@@ -98,4 +100,70 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Run tells where a guest lies once it is there and before any of it has run.
+func TestPlaced(t *testing.T) {
+	for _, tt := range []struct {
+		name, wat string
+		memories  int
+		fails     bool
+	}{
+		{"trapping", `(module (memory (export "memory") 1) (func (export "_start") unreachable))`, 1, true},
+		{"without a memory", `(module (func (export "_start")))`, 0, false},
+	} {
+		var told []string
+		memories, code := 0, 0
+		err := open(t, Options{}).Run(t.Context(), write(t, tt.wat), func() { told = append(told, "loaded") }, func(regions []runtime.Region) {
+			told = append(told, "placed")
+			for _, r := range regions {
+				switch {
+				case r.Start == 0 || r.End <= r.Start:
+				case r.Kind == runtime.LinearMemory:
+					memories++
+				case r.Kind == runtime.ModuleCode:
+					code++
+				}
+			}
+		})
+		if (err != nil) != tt.fails || strings.Join(told, " ") != "loaded placed" || memories != tt.memories || code != 1 {
+			t.Errorf("%s: told %q, of %d memories and %d times of code, error %v", tt.name, told, memories, code, err)
+		}
+	}
+}
+
+// Neither the pool nor a module that was forgotten tells where a closed
+// instance was; one that lives knows where its code is even then.
+func TestRegions(t *testing.T) {
+	apis(t, func(t *testing.T, api API) {
+		e := open(t, Options{API: api})
+		src := write(t, reactor(echo))
+		src.Artifact = filepath.Join(t.TempDir(), "guest.cwasm")
+		if err := e.Compile(t.Context(), src.Module, src.Artifact); err != nil {
+			t.Fatal(err)
+		}
+		img, err := e.Image(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		i, err := img.Start(t.Context(), unmarked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := i.(runtime.Mapper).Regions(t.Context())
+		if err != nil || len(before) != 2 {
+			t.Fatalf("regions %+v, error %v", before, err)
+		}
+		if err := img.(runtime.Unloader).Unload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := i.(runtime.Mapper).Regions(t.Context()); err != nil || !slices.Equal(before, after) {
+			t.Errorf("regions %+v after the module was forgotten, before %+v, error %v", after, before, err)
+		}
+		i.Close()
+		if regions, err := i.(runtime.Mapper).Regions(t.Context()); err != errInstanceClosed {
+			t.Errorf("regions of a closed instance: %+v, error %v", regions, err)
+		}
+	})
 }

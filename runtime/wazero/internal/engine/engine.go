@@ -3,6 +3,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -10,12 +11,14 @@ import (
 	"runtime/debug"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
 )
 
 // Options choose how wazero executes. The zero value is the compiler with what
@@ -121,7 +124,7 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) (err erro
 }
 
 // Run runs a command with this process's standard files.
-func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) (err error) {
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) (err error) {
 	ctx, r, err := e.runtime(ctx, src.Artifact)
 	if err != nil {
 		return err
@@ -133,7 +136,15 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) 
 	}
 	loaded()
 	config := moduleConfig.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
-	_, err = r.InstantiateModule(withMemory(ctx), m, config.WithStartFunctions("_start"))
+	mem, err := reserve(mostMemory(m))
+	if err != nil {
+		return err
+	}
+	guest, err := r.InstantiateModule(mem.provide(ctx), m, config)
+	if err == nil {
+		placed(mem.regions())
+		err = enter(ctx, guest)
+	}
 	if exit := (*sys.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 0 {
 		return nil
 	}
@@ -143,7 +154,18 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func()) 
 	return nil
 }
 
-// moduleConfig gives a guest the host's clocks, so that it can tell time as a
-// native process can, and no files.
+// enter runs _start, if there is one.
+func enter(ctx context.Context, guest api.Module) error {
+	start := guest.ExportedFunction(exchange.Entry)
+	if start == nil {
+		return nil
+	}
+	_, err := start.Call(ctx)
+	return err
+}
+
+// moduleConfig gives a guest the host's clocks and random numbers, as a native
+// process has them, and no files. wazero's own source of numbers, which are the
+// same for each instance, would take 5 KiB of it and be filled at each start.
 var moduleConfig = wazero.NewModuleConfig().WithName("").WithArgs("guest").
-	WithSysWalltime().WithSysNanotime().WithSysNanosleep().WithStartFunctions()
+	WithSysWalltime().WithSysNanotime().WithSysNanosleep().WithRandSource(rand.Reader).WithStartFunctions()

@@ -34,6 +34,7 @@ type image struct {
 
 	mu       sync.RWMutex          // held for reading while an instance is made
 	compiled wazero.CompiledModule // nil until the first Start
+	most     int                   // of the module's memory, in bytes
 }
 
 func (i *image) Bytes() int64 {
@@ -64,12 +65,12 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	m, err := i.instantiate(mark)
+	m, reserved, err := i.instantiate(mark)
 	if err != nil {
 		return nil, err
 	}
 	mark(runtime.Create, time.Now())
-	inst := &instance{interruptible: i.interruptible, module: m, memory: m.Memory(), request: m.ExportedFunction(exchange.Request), answer: m.ExportedFunction(exchange.Answer)}
+	inst := &instance{interruptible: i.interruptible, module: m, reserved: reserved, memory: m.Memory(), answer: m.ExportedFunction(exchange.Answer)}
 	if err := inst.begin(ctx, mark); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
 	}
@@ -78,32 +79,42 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 
 // instantiate makes an instance in which no code has run yet, loading the module
 // where it is not in memory.
-func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, error) {
+func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, *memory, error) {
 	i.mu.RLock()
 	for i.compiled == nil {
 		i.mu.RUnlock()
 		if err := i.load(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		mark(runtime.Load, time.Now())
 		i.mu.RLock()
 	}
 	defer i.mu.RUnlock()
-	m, err := i.runtime.InstantiateModule(withMemory(i.ctx), i.compiled, moduleConfig)
+	reserved, err := reserve(i.most)
 	if err != nil {
-		return nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
+		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
 	}
-	return m, nil
+	m, err := i.runtime.InstantiateModule(reserved.provide(i.ctx), i.compiled, moduleConfig)
+	if err != nil {
+		reserved.Free()
+		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
+	}
+	return m, reserved, nil
 }
 
 // load brings the module into memory, unless another start has done so.
-func (i *image) load() (err error) {
+func (i *image) load() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.compiled == nil {
-		i.compiled, err = compile(i.ctx, i.runtime, i.src.Module)
+	if i.compiled != nil {
+		return nil
 	}
-	return err
+	m, err := compile(i.ctx, i.runtime, i.src.Module)
+	if err != nil {
+		return err
+	}
+	i.compiled, i.most = m, mostMemory(m)
+	return nil
 }
 
 // firstBuffer is the room for requests that an instance asks for as it starts,
@@ -112,7 +123,8 @@ const firstBuffer = 4096
 
 // begin initialises the instance and asks for its request buffer.
 func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) error {
-	if i.memory == nil || i.request == nil || i.answer == nil {
+	request := i.module.ExportedFunction(exchange.Request)
+	if i.memory == nil || request == nil || i.answer == nil {
 		return fmt.Errorf("the module does not export %s, %s and %s: build it as a reactor with the exchange's functions", exchange.Memory, exchange.Request, exchange.Answer)
 	}
 	if initialize := i.module.ExportedFunction(exchange.Initialize); initialize != nil {
@@ -121,7 +133,7 @@ func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time
 		}
 	}
 	mark(runtime.Start, time.Now())
-	if err := i.reserve(ctx, firstBuffer); err != nil {
+	if err := i.reserve(ctx, request, firstBuffer); err != nil {
 		return err
 	}
 	mark(runtime.Ready, time.Now())
@@ -130,20 +142,22 @@ func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time
 
 // instance is a live module.
 type instance struct {
-	interruptible   bool
-	module          api.Module
-	memory          api.Memory
-	request, answer api.Function
-	buffer          uint32    // address of the request buffer
-	capacity        uint32    // bytes at buffer
-	stack           [1]uint64 // argument and result of a call
-	out             []byte    // the last answer
+	interruptible bool
+	module        api.Module
+	reserved      *memory // where the module's memory is
+	memory        api.Memory
+	answer        api.Function
+	buffer        uint32    // address of the request buffer
+	capacity      uint32    // bytes at buffer
+	stack         [1]uint64 // argument and result of a call
+	out           []byte    // the last answer
 }
 
-// reserve makes room for a request of size bytes.
-func (i *instance) reserve(ctx context.Context, size uint32) error {
+// reserve makes room for a request of size bytes by the guest's function for it,
+// which the instance does not keep: each function has a stack of 10 KiB.
+func (i *instance) reserve(ctx context.Context, request api.Function, size uint32) error {
 	i.stack[0] = uint64(size)
-	if err := i.request.CallWithStack(ctx, i.stack[:]); err != nil {
+	if err := request.CallWithStack(ctx, i.stack[:]); err != nil {
 		return err
 	}
 	ptr := uint32(i.stack[0])
@@ -164,7 +178,7 @@ func (i *instance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	}
 	size := uint32(len(request))
 	if size > i.capacity {
-		if err := i.reserve(ctx, size); err != nil {
+		if err := i.reserve(ctx, i.module.ExportedFunction(exchange.Request), size); err != nil {
 			return nil, called(ctx, err)
 		}
 	}
@@ -193,6 +207,11 @@ func called(ctx context.Context, err error) error {
 
 // Scope names this process.
 func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
+
+// Regions tells where the instance's memory lies.
+func (i *instance) Regions(context.Context) ([]runtime.Region, error) {
+	return i.reserved.regions(), nil
+}
 
 // Close frees the instance. It may be called again.
 func (i *instance) Close() error { return i.module.Close(context.Background()) }

@@ -2,18 +2,18 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"unsafe"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
-)
 
-// withMemory makes the instances that ctx instantiates take their memory from
-// regions of address space that are reserved whole, so that growing never
-// copies, and used again by later instances.
-func withMemory(ctx context.Context) context.Context {
-	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(allocate))
-}
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+)
 
 // free holds reserved regions that no instance uses, by their size. All their
 // bytes are zero.
@@ -25,22 +25,62 @@ var free struct {
 // keep is how many regions of one size are kept for later instances.
 const keep = 64
 
-func allocate(_, most uint64) experimental.LinearMemory {
-	if most == 0 {
-		return &memory{}
+// mostMemory is the largest size that the memory which m exports may get, in
+// bytes: the module's own or the engine's limit.
+func mostMemory(m wazero.CompiledModule) int {
+	definition, ok := m.ExportedMemories()[exchange.Memory]
+	if !ok {
+		return 0
 	}
-	size := int(most)
+	pages, _ := definition.Max()
+	return int(pages) * pageSize
+}
+
+// reserve returns a memory of size bytes at most. It goes back with the instance
+// to which provide gives it, or by Free. It is reserved before there is an
+// instance because wazero panics if it does not get one.
+func reserve(size int) (*memory, error) {
+	if size == 0 {
+		return &memory{}, nil
+	}
 	free.Lock()
 	defer free.Unlock()
 	if regions := free.regions[size]; len(regions) > 0 {
 		free.regions[size] = regions[:len(regions)-1]
-		return &memory{region: regions[len(regions)-1]}
+		return &memory{region: regions[len(regions)-1]}, nil
 	}
 	region, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return &memory{} // no address space is left: Reallocate refuses
+		err = fmt.Errorf("reserving %d MiB for a memory: %w", size>>20, err)
+		return nil, enginehost.Exhausted(uint64(size), err)
 	}
-	return &memory{region: region}
+	return &memory{region: region}, nil
+}
+
+// provide makes the instance that ctx instantiates take this memory. It is
+// reserved whole, so that growing never copies, and used again by later
+// instances.
+func (m *memory) provide(ctx context.Context) context.Context {
+	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
+		if most <= uint64(len(m.region)) {
+			return m
+		}
+		other, err := reserve(int(most)) // the module does not export it
+		if err != nil {
+			return &memory{}
+		}
+		return other
+	}))
+}
+
+// regions tells where the memory lies. wazero's code needs no telling: no other
+// memory of the process is executable and of no file.
+func (m *memory) regions() []runtime.Region {
+	if m.region == nil {
+		return nil
+	}
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(m.region)))
+	return []runtime.Region{{Kind: runtime.LinearMemory, Start: start, End: start + uintptr(len(m.region))}}
 }
 
 // memory is the linear memory of one instance.
