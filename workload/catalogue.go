@@ -33,6 +33,12 @@ var forms = map[Language][]Form{
 // each in the forms that it can have there.
 func Languages() []Language { return []Language{C, Go, Node, NodeJitless, Python} }
 
+// Interpreted tells whether guests in l are scripts that need an interpreter.
+func (l Language) Interpreted() bool {
+	_, ok := interpreters[l]
+	return ok
+}
+
 // A Guest is a workload of the catalogue in one language.
 //
 // A guest in a language that is interpreted is, as Executable or Server, a
@@ -84,7 +90,7 @@ func Fibonacci(l Language, n int) (*Guest, error) {
 	}, nil
 }
 
-// Name returns the workload's name: "hello" or "fibonacci".
+// Name returns the workload's name: "hello", "fibonacci" or another of Apps.
 func (g *Guest) Name() string { return g.name }
 
 // Language returns what the guest is written in.

@@ -34,6 +34,9 @@ func TestCGI(t *testing.T) {
 	for _, l := range []workload.Language{workload.C, workload.Go} {
 		t.Run(string(l), func(t *testing.T) {
 			for _, w := range catalogue(t, l) {
+				if l == workload.Go && w.Name() == "microservice" {
+					continue // takes the interpreter minutes under the race detector
+				}
 				path, err := w.Artifact(t.Context(), workload.CGI)
 				skip(t, err)
 				module, err := os.ReadFile(path)

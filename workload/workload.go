@@ -2,9 +2,9 @@
 // answer that can be checked, and the guests that implement it.
 //
 // A Workload is handed to every runtime alike. The catalogue (Hello,
-// Fibonacci) brings guests in C, Go, JavaScript and Python whose sources and
-// built WebAssembly modules are embedded in this package, so that an importer
-// needs no checkout.
+// Fibonacci, WebAPI, Microservice, DataProcessor) brings guests in C, Go,
+// JavaScript and Python whose sources and built WebAssembly modules are embedded
+// in this package, so that an importer needs no checkout.
 package workload
 
 import (

@@ -1,4 +1,6 @@
-// The driver of servers: HTTP on the address in the first argument.
+// The driver of servers: HTTP on the address in the first argument. Beside the
+// guest's answers, GET /memory tells how V8 accounts for its memory, in bytes, as
+// process.memoryUsage() does, for nobody outside can see that.
 const http = require('node:http');
 
 const address = String(process.argv[2]);
@@ -9,13 +11,16 @@ function fail(message) {
 	process.exit(1);
 }
 
+const methods = new Map([['/', 'POST'], ['/memory', 'GET']]);
+
 const server = http.createServer((request, response) => {
-	if (request.url !== '/') {
-		response.writeHead(404).end();
+	const method = methods.get(request.url);
+	if (request.method !== method) {
+		response.writeHead(method ? 405 : 404, method && { Allow: method }).end();
 		return;
 	}
-	if (request.method !== 'POST') {
-		response.writeHead(405, { Allow: 'POST' }).end();
+	if (method === 'GET') {
+		response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(process.memoryUsage()));
 		return;
 	}
 	const parts = [];
