@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/gotool"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // BenchmarkFirstByte compares Start with ctr run, which uses the same daemon
@@ -67,5 +69,25 @@ func BenchmarkLives(b *testing.B) {
 	rundirtest.Lives(b, r)
 	if err := r.Close(); err != nil {
 		b.Error(err)
+	}
+}
+
+// BenchmarkCrowd is for -benchtime 200x: each sub-benchmark holds b.N containers.
+func BenchmarkCrowd(b *testing.B) {
+	for _, shared := range []bool{false, true} {
+		b.Run(fmt.Sprintf("shared=%v", shared), func(b *testing.B) {
+			r := New(Options{SharedShim: shared})
+			_, err := r.Probe(b.Context())
+			rundirtest.Require(b, r.Name(), err)
+			w := workload.Hello(workload.C)
+			img, err := r.Prepare(b.Context(), w)
+			if err != nil {
+				b.Fatal(err)
+			}
+			rundirtest.Crowds(b, img, w)
+			if err := errors.Join(img.Close(), r.Close()); err != nil {
+				b.Error(err)
+			}
+		})
 	}
 }

@@ -63,17 +63,20 @@ func (c *container) create(ctx context.Context, config oci.Container, mark func(
 	if err != nil {
 		return err
 	}
+	l := c.image.link
+	if l.group != nil {
+		spec.Annotations = map[string]string{groupAnnotation: groupName}
+	}
 	specAny, err := typeurl.MarshalAny(spec)
 	if err != nil {
 		return err
 	}
-	o := c.image.link.options
-	_, err = c.image.link.client.ContainerService().Create(detached, containers.Container{
+	_, err = l.client.ContainerService().Create(detached, containers.Container{
 		ID:          c.id,
 		Image:       c.image.name,
-		Runtime:     containers.RuntimeInfo{Name: o.Runtime, Options: c.image.options},
+		Runtime:     containers.RuntimeInfo{Name: l.options.Runtime, Options: c.image.options},
 		Spec:        specAny,
-		Snapshotter: o.Snapshotter,
+		Snapshotter: l.options.Snapshotter,
 		SnapshotKey: c.id,
 	})
 	if err != nil {
@@ -101,7 +104,13 @@ func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Ph
 	if c.task, err = c.newTask(serves); err != nil {
 		return err
 	}
-	if err := c.task.create(detached); err != nil {
+	group := c.image.link.group
+	if err := group.enter(ctx); err != nil {
+		return err
+	}
+	err = c.task.create(detached)
+	group.joined(c.task.pid, err == nil)
+	if err != nil {
 		return err
 	}
 	mark(runtime.Create, time.Now())
@@ -142,15 +151,19 @@ func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 }
 
 // Scope names the guest's process and its shim, which is its parent unless it
-// has died, and the daemon as shared.
+// has died, and as shared the daemon and a shim that other containers have too.
 func (c *container) Scope() runtime.Scope {
 	s := runtime.Scope{Shared: []int{c.image.link.pid}, Cgroup: c.cgroup}
 	if c.task == nil {
 		return s
 	}
 	s.Own = []int{c.task.pid}
-	if shim, err := parent(c.task.pid); err == nil && isShim(shim) {
-		s.Own = append(s.Own, shim)
+	switch s.Shim = shimOf(c.task.pid); {
+	case s.Shim == 0:
+	case c.image.link.group != nil:
+		s.Shared = append(s.Shared, s.Shim)
+	default:
+		s.Own = append(s.Own, s.Shim)
 	}
 	return s
 }
@@ -229,8 +242,13 @@ func (c *container) control(ctx context.Context, doing string, call func(context
 // end ends the task that there is, which stays if it cannot be ended.
 func (c *container) end(ctx context.Context) error {
 	t := c.task
-	// A frozen guest does not notice that its input has ended.
-	err := t.end(ctx, t.stdio.conn != nil && !c.paused)
+	var err error
+	if t.tried {
+		err = c.image.link.group.leave(ctx, t.pid != 0, func() error {
+			// A frozen guest does not notice that its input has ended.
+			return t.end(ctx, t.stdio.conn != nil && !c.paused)
+		})
+	}
 	if err == nil {
 		c.task, c.paused = nil, false
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/runtime/runc"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // Options choose what New does. The zero value means a private daemon built,
@@ -44,6 +45,9 @@ type Options struct {
 	// Runc is the path of the runc that a shim for runc calls. If it is empty a
 	// private daemon has the built one and another daemon its own.
 	Runc string
+	// SharedShim has all containers of the runtime under one shim, which must be
+	// one for runc. Otherwise each has a shim of its own.
+	SharedShim bool
 }
 
 const (
@@ -76,6 +80,7 @@ type link struct {
 	address   string
 	namespace string
 	runc      string       // "" if unknown
+	group     *group       // nil if each container has a shim of its own
 	last      atomic.Int64 // number given to an image or a container
 
 	// removing is held while an image is removed: another that shares its
@@ -113,6 +118,9 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 		return runtime.Info{}, l.explain(err)
 	}
 	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + ", shim " + l.options.Runtime}
+	if l.group != nil {
+		info.Settings += ", one shim for all"
+	}
 	if l.runc != "" {
 		v, err := runc.Version(ctx, l.runc)
 		if err != nil {
@@ -144,6 +152,13 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 	defer r.mu.Unlock()
 	if r.link != nil {
 		return r.link, nil
+	}
+	if r.options.SharedShim && !forRunc(r.options) {
+		return nil, &workload.Unavailable{
+			What: r.options.Name + " with one shim for all containers",
+			Why:  "the shim " + r.options.Runtime + " does not look after several",
+			Fix:  "choose " + defaultRuntime + " or a shim for each container",
+		}
 	}
 	if os.Geteuid() != 0 {
 		return nil, oci.CheckHost(r.options.Name, "")
@@ -189,6 +204,13 @@ func (l *link) open(ctx context.Context) (err error) {
 	if l.pid, err = dial(l.options.Name, l.address); err != nil {
 		return err
 	}
+	if l.options.SharedShim {
+		socket, err := l.dir.NoteGroup(l.address, groupName)
+		if err != nil {
+			return err
+		}
+		l.group = newGroup(socket)
+	}
 	l.client, err = client.New(l.address, client.WithTimeout(10*time.Second))
 	return err
 }
@@ -198,7 +220,7 @@ func (l *link) startDaemon(ctx context.Context) (err error) {
 	if err := oci.CheckHost(l.options.Name, l.dir.Path()); err != nil {
 		return err
 	}
-	if l.runc == "" && l.forRunc() {
+	if l.runc == "" && forRunc(l.options) {
 		if l.runc, err = gotool.Runc.Find(ctx, "runc"); err != nil {
 			return err
 		}
@@ -216,8 +238,9 @@ func (l *link) startDaemon(ctx context.Context) (err error) {
 	return err
 }
 
-// forRunc reports whether the shim is one for runc, which takes its options.
-func (l *link) forRunc() bool { return strings.Contains(l.options.Runtime, "runc") }
+// forRunc reports whether the shim is one for runc, which takes its options and
+// can look after several containers.
+func forRunc(o Options) bool { return strings.Contains(o.Runtime, "runc") }
 
 // silent is what the client logs to: what matters comes back as an error.
 var silent = sync.OnceValue(func() *log.Entry {
@@ -258,7 +281,7 @@ func (l *link) close() error {
 		}
 		errs = append(errs, l.client.Close())
 	}
-	errs = append(errs, end())
+	errs = append(errs, end(), l.group.close())
 	if l.daemon != nil {
 		errs = append(errs, l.daemon.end())
 	}

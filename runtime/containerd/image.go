@@ -124,7 +124,7 @@ func (l *link) tryStore(ctx context.Context, packed *oci.Image) (*image, error) 
 		snapshotter: l.client.SnapshotService(l.options.Snapshotter),
 	}
 	var err error
-	if l.forRunc() {
+	if forRunc(l.options) {
 		img.options, err = typeurl.MarshalAny(&options.Options{BinaryName: l.runc, Root: l.dir.Path("runc")})
 		if err != nil {
 			return nil, err

@@ -24,8 +24,9 @@ import (
 
 // holdVar makes the test binary hold containers until it is killed, in the
 // daemon at the address that is its value, or in a private one if that is
-// "private"; if it is "paused" it pauses them there, and if it is "churn" it
-// starts and closes them without end.
+// "private"; if it is "paused" it pauses them there, if it is "shared" those of
+// containerd have one shim, and if it is "churn" it starts and closes them
+// without end.
 const holdVar = "WASMBENCH_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -44,12 +45,12 @@ func hold(address string) error {
 	if err != nil {
 		return err
 	}
-	churning, pausing := address == "churn", address == "paused"
-	if churning || pausing || address == "private" {
+	churning, pausing, sharing := address == "churn", address == "paused", address == "shared"
+	if churning || pausing || sharing || address == "private" {
 		address = ""
 	}
 	var scopes []runtime.Scope
-	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), containerd.New(containerd.Options{Address: address})} {
+	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), containerd.New(containerd.Options{Address: address, SharedShim: sharing})} {
 		img, err := r.Prepare(context.Background(), rundirtest.Echo{Mode: "stubborn", Dir: dir})
 		if err != nil {
 			return err
@@ -59,6 +60,13 @@ func hold(address string) error {
 			return err
 		}
 		scopes = append(scopes, inst.Scope())
+		if sharing {
+			second, err := img.Start(context.Background(), ignore)
+			if err != nil {
+				return err
+			}
+			scopes = append(scopes, second.Scope())
+		}
 		if pausing {
 			if err := inst.(runtime.Pauser).Pause(context.Background()); err != nil {
 				return err
@@ -128,7 +136,7 @@ func require(t testing.TB) {
 }
 
 func TestSweepAfterKill(t *testing.T) {
-	for _, state := range []string{"private", "paused"} {
+	for _, state := range []string{"private", "paused", "shared"} {
 		t.Run(state, func(t *testing.T) {
 			host := rundirtest.Watch(t)
 			require(t)

@@ -13,6 +13,16 @@ func isShim(pid int) bool {
 	return err == nil && strings.HasPrefix(string(name), "containerd-shim")
 }
 
+// shimOf returns the shim that is the parent of a process, or 0 where it has
+// died or the process has ended.
+func shimOf(pid int) int {
+	shim, err := parent(pid)
+	if err != nil || !isShim(shim) {
+		return 0
+	}
+	return shim
+}
+
 // parent returns the number of a process's parent.
 func parent(pid int) (int, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -20,7 +20,7 @@ const (
 	deathTime = 5 * time.Second        // for a guest whose output has ended
 )
 
-// task is a guest from its creation to its end, under a shim of its own.
+// task is a guest from its creation to its end.
 type task struct {
 	container *container
 	service   tasks.TasksClient
@@ -125,14 +125,11 @@ func (t *task) exit(ctx context.Context, err error) error {
 	return oci.ClassifyExit(&oci.ExitError{Status: t.status, Stderr: t.stdio.log.String(), Err: err})
 }
 
-// end closes the guest's input, of which the shim holds a writing end too, and
+// end ends a task of which the making was tried. It closes the guest's input, of which the shim holds a writing end too, and
 // kills the guest unless it is patient and that ends it in time.
 func (t *task) end(ctx context.Context, patient bool) error {
 	id := t.container.id
 	if t.stop == nil {
-		if !t.tried {
-			return nil
-		}
 		return endTask(ctx, t.service, id)
 	}
 	defer t.stop()

@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"cmp"
+	"errors"
 	"testing"
 	"time"
 
@@ -109,5 +110,22 @@ func BenchmarkRestart(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	for i, name := range []string{"stop-ns", "restart-ns", "pause-ns", "resume-ns"} {
 		b.ReportMetric(rundirtest.Median(took[i]), name)
+	}
+}
+
+// BenchmarkCrowd is for -benchtime 200x: each sub-benchmark holds b.N containers.
+func BenchmarkCrowd(b *testing.B) {
+	b.Setenv("DOCKER_HOST", "")
+	r := docker.New(docker.Options{Private: true})
+	_, err := r.Probe(b.Context())
+	rundirtest.Require(b, r.Name(), err)
+	w := workload.Hello(workload.C)
+	img, err := r.Prepare(b.Context(), w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rundirtest.Crowds(b, img, w)
+	if err := errors.Join(img.Close(), r.Close()); err != nil {
+		b.Error(err)
 	}
 }

@@ -126,9 +126,7 @@ func (g *guest) watch() {
 			}
 		case life.err = <-wait.Error:
 		}
-		if in := life.stream.in; in != nil {
-			in.SetWriteDeadline(time.Unix(1, 0))
-		}
+		life.stream.refuse()
 	}()
 }
 

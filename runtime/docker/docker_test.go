@@ -397,3 +397,11 @@ func testContexts(t *testing.T, r *docker.Runtime, host *rundirtest.Host) {
 		t.Errorf("Call: error %v, want context.DeadlineExceeded", err)
 	}
 }
+
+// Many are started at a time, live side by side and are closed at a time.
+func TestCrowd(t *testing.T) {
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	r, host := private(t)
+	img := prepare(t, r, w)
+	rundirtest.Crowd(t, host, img, w, 50, 4)
+}

@@ -55,7 +55,7 @@ func (i instance) start(ctx context.Context, mark func(runtime.Phase, time.Time)
 // cause makes of an error that came with the end of the guest's output or input an
 // *oci.ExitError if the guest ends indeed.
 func (i instance) cause(ctx context.Context, err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		return i.ended(ctx, err, exitTime)
 	}
 	return err

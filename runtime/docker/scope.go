@@ -32,18 +32,17 @@ func (g *guest) Scope() runtime.Scope {
 		}
 	}
 	var s runtime.Scope
-	shim := 0
 	if p, err := procfs.NewProc(g.pid); err == nil && g.pid != 0 {
 		s.Cgroup = cgroupOf(p, g.id)
 		if stat, err := p.Stat(); err == nil && s.Cgroup != "" {
 			s.Own = append(s.Own, g.pid)
 			if isShim(stat.PPID) {
-				shim = stat.PPID
-				s.Own = append(s.Own, shim)
+				s.Shim = stat.PPID
+				s.Own = append(s.Own, s.Shim)
 			}
 		}
 	}
-	s.Shared = g.image.link.sharedProcesses(shim)
+	s.Shared = g.image.link.sharedProcesses(s.Shim)
 	return s
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/native"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -176,4 +177,13 @@ func TestServeFails(t *testing.T) {
 	if _, err := native.New().(runtime.Server).PrepareServer(t.Context(), workload.Prebuilt{Label: "none"}, runtime.ServeOptions{}); !errors.As(err, &u) {
 		t.Errorf("a workload without a server gave %v", err)
 	}
+}
+
+// Many are started at a time, live side by side and are closed at a time.
+func TestCrowd(t *testing.T) {
+	w := workload.Hello(workload.C)
+	img, err := native.New().Prepare(t.Context(), w)
+	rundirtest.Require(t, "native", err)
+	host := rundirtest.Watch(t)
+	rundirtest.Crowd(t, host, img, w, 100, 4)
 }

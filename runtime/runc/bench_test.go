@@ -11,6 +11,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // BenchmarkFirstByte compares Start, which mounts the root file system too,
@@ -63,3 +64,19 @@ func BenchmarkFirstByte(b *testing.B) {
 }
 
 func BenchmarkLives(b *testing.B) { rundirtest.Lives(b, New(Options{})) }
+
+// BenchmarkCrowd is for -benchtime 200x: each sub-benchmark holds b.N containers.
+func BenchmarkCrowd(b *testing.B) {
+	r := New(Options{})
+	_, err := r.Probe(b.Context())
+	rundirtest.Require(b, r.Name(), err)
+	w := workload.Hello(workload.C)
+	img, err := r.Prepare(b.Context(), w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rundirtest.Crowds(b, img, w)
+	if err := img.Close(); err != nil {
+		b.Error(err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/worker"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
@@ -34,7 +35,7 @@ type life struct {
 	exited chan struct{} // runc has ended: err, ended and init are set
 	err    error
 	ended  time.Time
-	init   *rundir.Process
+	init   *pidfd.Process
 
 	gone chan struct{} // for a server: the guest has ended
 }
@@ -101,16 +102,14 @@ func (l *life) watch() {
 		return
 	}
 	defer close(l.gone)
-	for l.init != nil {
-		if ended, err := l.init.Wait(time.Hour); ended || err != nil {
-			return
-		}
+	if l.init != nil {
+		l.init.Await()
 	}
 }
 
 // openInit opens the container's first process, whose number runc has written.
 // That it has ended already is no error.
-func (l *life) openInit() (*rundir.Process, error) {
+func (l *life) openInit() (*pidfd.Process, error) {
 	b, err := os.ReadFile(filepath.Join(l.container.bundle, "pid"))
 	if err != nil {
 		return nil, err
@@ -119,7 +118,7 @@ func (l *life) openInit() (*rundir.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runc's pid file: %w", err)
 	}
-	p, err := rundir.Open(pid)
+	p, err := pidfd.Open(pid)
 	if err != nil {
 		if errors.Is(err, unix.ESRCH) {
 			return nil, nil

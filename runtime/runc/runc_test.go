@@ -249,3 +249,9 @@ func TestCloseAfterContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Many are started at a time, live side by side and are closed at a time.
+func TestCrowd(t *testing.T) {
+	img, host := prepare(t, "")
+	rundirtest.Crowd(t, host, img, rundirtest.Echo{}, 50, 4)
+}

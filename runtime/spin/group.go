@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 )
 
 // members returns the processes of a group that have not ended, in order.
@@ -58,7 +58,7 @@ func endGroup(pgid int) error {
 }
 
 func endMember(pid, pgid int) error {
-	p, err := rundir.Open(pid)
+	p, err := pidfd.Open(pid)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/spin"
@@ -41,7 +42,7 @@ func hold(path string) error {
 
 // holdAndKill runs hold on a stand-in in another process, which it kills, and
 // returns handles on the processes of the instance.
-func holdAndKill(t *testing.T, mode string) []*rundir.Process {
+func holdAndKill(t *testing.T, mode string) []*pidfd.Process {
 	t.Helper()
 	path, err := guest(t).Artifact(t.Context(), workload.CGI)
 	if err != nil {
@@ -68,9 +69,9 @@ func holdAndKill(t *testing.T, mode string) []*rundir.Process {
 	if len(scope.Own) != 2 {
 		t.Fatalf("scope %v", scope.Own)
 	}
-	var held []*rundir.Process
+	var held []*pidfd.Process
 	for _, pid := range scope.Own {
-		p, err := rundir.Open(pid)
+		p, err := pidfd.Open(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +82,7 @@ func holdAndKill(t *testing.T, mode string) []*rundir.Process {
 }
 
 // wantEnd waits until the processes have ended.
-func wantEnd(t *testing.T, held []*rundir.Process) {
+func wantEnd(t *testing.T, held []*pidfd.Process) {
 	t.Helper()
 	for _, p := range held {
 		if ended, err := p.Wait(time.Minute); err != nil || !ended {

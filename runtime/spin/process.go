@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 )
 
 const (
@@ -59,17 +60,15 @@ func start(path string, args, env []string, dir string, remove func() error) (*p
 	}
 	p.created = time.Now()
 	p.pid = p.cmd.Process.Pid
-	go p.wait()
+	pidfd.OnEnd(p.cmd.Process, p.wait)
 	return p, nil
 }
 
-// wait ends the group as soon as spin up has ended. Until then spin up is not
+// wait ends the group once spin up has ended. Until then spin up is not
 // reaped: a zombie keeps its number, and so the group's, from being given to
 // others.
 func (p *process) wait() {
 	defer close(p.ended)
-	for unix.EINTR == unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) {
-	}
 	p.endErr = endGroup(p.pid)
 	p.mu.Lock()
 	p.reaped = true

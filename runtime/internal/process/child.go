@@ -10,9 +10,8 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 )
 
 // Grace is how long a child may take to end by itself once it has been told to.
@@ -45,7 +44,7 @@ func (c *child) launch(extra []*os.File) error {
 		return fmt.Errorf("starting %s: %w", c.cmd.Path, err)
 	}
 	c.Pid = c.cmd.Process.Pid
-	go c.wait()
+	pidfd.OnEnd(c.cmd.Process, c.wait)
 	return nil
 }
 
@@ -65,11 +64,9 @@ func environment() []string {
 	return append(env, "PYTHONNOUSERSITE=1")
 }
 
-// wait ends the group when its leader has ended, and only then reaps the
+// wait ends the group of a leader that has ended, and only then reaps the
 // leader: until that nobody else can have its number.
 func (c *child) wait() {
-	for unix.Waitid(unix.P_PID, c.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-	}
 	c.mu.Lock()
 	syscall.Kill(-c.Pid, syscall.SIGKILL)
 	c.over = true

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -113,8 +114,9 @@ func (d *Dir) clear(ctx context.Context) error {
 	defer d.lock.Close()
 	held, killErr := killRun(ctx, d.Path(), d.id)
 	named, namedErr := bootstrapped(d.Path())
-	err := errors.Join(killErr, namedErr,
-		removeSockets(append(held, named...)),
+	noted, notedErr := grouped(d.Path())
+	err := errors.Join(killErr, namedErr, notedErr,
+		RemoveSockets(slices.Concat(held, named, noted)...),
 		unmountBelow(d.Path()),
 		removeCgroups(ctx, cgroupOf(d.id)))
 	if err != nil {

@@ -4,73 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 )
-
-// A Process is a process that another cannot be mistaken for, though its
-// number be used again.
-type Process struct {
-	PID int
-	fd  int
-}
-
-// Open returns the process with the number pid. The caller then checks that it
-// is the one meant, and closes it. The error wraps unix.ESRCH where there is no
-// such process.
-func Open(pid int) (*Process, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("opening process %d: %w", pid, err)
-	}
-	return &Process{PID: pid, fd: fd}, nil
-}
-
-// Kill sends SIGKILL. That the process has ended is no error.
-func (p *Process) Kill() error {
-	if err := unix.PidfdSendSignal(p.fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
-		return fmt.Errorf("killing process %d: %w", p.PID, err)
-	}
-	return nil
-}
-
-// Wait waits until the process has ended, for as long as limit, and reports
-// whether it has.
-func (p *Process) Wait(limit time.Duration) (bool, error) {
-	end := time.Now().Add(limit)
-	for {
-		left := max(time.Until(end), 0)
-		fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int((left+time.Millisecond-1)/time.Millisecond))
-		if err == unix.EINTR {
-			continue
-		}
-		return n > 0, err
-	}
-}
-
-// Close gives back the handle; the process is not touched.
-func (p *Process) Close() error { return unix.Close(p.fd) }
-
-// End kills a process and waits until it has ended.
-func (p *Process) End() error {
-	if err := p.Kill(); err != nil {
-		return err
-	}
-	ended, err := p.Wait(killTime)
-	if err == nil && !ended {
-		err = fmt.Errorf("process %d did not end within %v of SIGKILL", p.PID, killTime)
-	}
-	return err
-}
-
-// killTime is how long a killed process may take to end.
-const killTime = 10 * time.Second
 
 // killRun kills the processes of a run, first those that could start others,
 // and returns the shim sockets that they held.
@@ -130,9 +71,9 @@ type killed struct {
 // endAll kills those of pids that are still ours once a handle on them is held,
 // and waits until they have ended.
 func endAll(pids []int, ours func(pid int) bool) (k killed) {
-	var held []*Process
+	var held []*pidfd.Process
 	for _, pid := range pids {
-		p, err := Open(pid)
+		p, err := pidfd.Open(pid)
 		if err != nil {
 			if !errors.Is(err, unix.ESRCH) {
 				k.err = errors.Join(k.err, err)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -278,27 +277,5 @@ func TestRemoveCgroupKeepsToItsOwn(t *testing.T) {
 		if err := RemoveCgroup(t.Context(), path); err == nil {
 			t.Errorf("RemoveCgroup(%q) was done", path)
 		}
-	}
-}
-
-func TestWaitHasALimit(t *testing.T) {
-	cmd, ended := sleeper(t)
-	p, err := Open(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if over, err := p.Wait(time.Millisecond); over || err != nil {
-		t.Errorf("Wait = %v, %v for a process that lives", over, err)
-	}
-	if err := p.End(); err != nil {
-		t.Error(err)
-	}
-	<-ended
-	if err := p.Kill(); err != nil {
-		t.Errorf("Kill of an ended process: %v", err)
-	}
-	if _, err := Open(cmd.Process.Pid); !errors.Is(err, unix.ESRCH) {
-		t.Errorf("Open of an ended process: %v, want ESRCH", err)
 	}
 }

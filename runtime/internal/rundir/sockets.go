@@ -1,6 +1,8 @@
 package rundir
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -24,6 +26,31 @@ const wasmtimeState = "/run/containerd/wasmtime"
 
 // Namespace names the namespace of a run in containerd.
 func Namespace(id string) string { return "wasmbench-" + id }
+
+// groupSocketFile notes the socket of a shim for several containers.
+const groupSocketFile = "group.socket"
+
+// NoteGroup returns the socket of the shim that the containerd at address has
+// for a group of the run's containers, and notes it: the shim, which takes its
+// socket for that of its first container, leaves it when it ends. It goes with
+// the run at the latest.
+func (d *Dir) NoteGroup(address, group string) (socket string, err error) {
+	if address, err = filepath.EvalSymlinks(address); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(filepath.Join(address, Namespace(d.id), group)))
+	socket = filepath.Join(containerdDirs[0], hex.EncodeToString(sum[:]))
+	return socket, os.WriteFile(d.Path(groupSocketFile), []byte(socket), 0o600)
+}
+
+// grouped returns the socket that NoteGroup has noted, if it has.
+func grouped(dir string) ([]string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, groupSocketFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return []string{string(b)}, err
+}
 
 // bootstrapped lists the shim sockets that the bundles of the run's containerd
 // name, in one file or, before containerd 1.7, another.
@@ -82,9 +109,9 @@ func listening(pids []int) ([]string, error) {
 	return sockets, nil
 }
 
-// removeSockets removes those of the paths that are in the directory of shim
+// RemoveSockets removes those of the paths that are in the directory of shim
 // sockets.
-func removeSockets(paths []string) error {
+func RemoveSockets(paths ...string) error {
 	var errs []error
 	for _, path := range paths {
 		if filepath.Dir(path) != containerdDirs[0] {

@@ -27,18 +27,30 @@ const MaxFrame = 64 << 20
 // ErrProtocol is wrapped by the errors about a guest that is no worker.
 var ErrProtocol = errors.New("guest does not speak the worker protocol")
 
+// A Writer is the way to a guest's standard input, such as a pipe.
+type Writer interface {
+	io.WriteCloser
+	SetWriteDeadline(time.Time) error
+}
+
+// A Reader is the way from a guest's standard output.
+type Reader interface {
+	io.ReadCloser
+	SetReadDeadline(time.Time) error
+}
+
 // A Conn is the harness's end of a worker's pipes. It is for one goroutine at
 // a time, save for Close.
 type Conn struct {
-	in  *os.File // the guest reads
-	out *os.File // the guest writes
+	in  Writer // the guest reads
+	out Reader // the guest writes
 	buf []byte
 	req []byte
 }
 
 // New returns a Conn on the write end of a worker's input and the read end of
-// its output. Both must support deadlines, as pipes do.
-func New(in, out *os.File) *Conn { return &Conn{in: in, out: out, buf: make([]byte, 4096)} }
+// its output.
+func New(in Writer, out Reader) *Conn { return &Conn{in: in, out: out, buf: make([]byte, 4096)} }
 
 // Ready waits until the worker says that it is ready.
 func (c *Conn) Ready(ctx context.Context) error {
@@ -99,7 +111,7 @@ func (c *Conn) Call(ctx context.Context, request []byte) ([]byte, error) {
 	return c.buf[4 : 4+size], nil
 }
 
-// Close closes both pipes, at which a worker ends by itself.
+// Close closes both ways, at which a worker ends by itself.
 func (c *Conn) Close() error { return errors.Join(c.in.Close(), c.out.Close()) }
 
 // watch makes reads and writes fail once ctx has ended. The function that it
@@ -122,8 +134,8 @@ func (c *Conn) watch(ctx context.Context) func() {
 }
 
 func (c *Conn) setDeadline(t time.Time) {
-	c.in.SetDeadline(t)
-	c.out.SetDeadline(t)
+	c.in.SetWriteDeadline(t)
+	c.out.SetReadDeadline(t)
 }
 
 // failed words err, naming the context's cause where that is what ended it.
