@@ -1,0 +1,141 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/prometheus/procfs"
+
+	"github.com/seed-0132abb7/wasmbench/runtime"
+)
+
+// A Component is a part of what an instance has in memory.
+type Component struct {
+	Name  string
+	Bytes int64 // of PSS
+}
+
+// ProfileOptions say of a guest what its memory does not.
+type ProfileOptions struct {
+	Interpreted bool  // the guest's executable is a language's interpreter rather than the guest
+	V8Heap      int64 // bytes that Node.js says its heap has (process.memoryUsage().heapTotal); 0 unless it is Node.js
+}
+
+// Profile tells of which components the memory of a scope consists, in bytes of
+// PSS. They add up to the PSS of the own and the shared processes, each counted
+// once, and come in the order of this list. One that the scope cannot have is left
+// out, one of which nothing is resident is 0.
+//
+// Where regions is nil, the own processes are a guest:
+//
+//	app-text  its executable's file, code and data, unless Interpreted
+//	app-heap  [heap], what malloc takes from the kernel in small portions
+//	app-jit   memory that is executable and of no file
+//	app-anon  all other memory that is of no file: Go's heap, large blocks of malloc, data that starts as zeroes, stacks
+//	v8-heap   V8's heap, which is not in app-anon then, if V8Heap is given; but its code is in app-jit
+//	language  the files of the interpreter and of its own libraries and modules, if Interpreted
+//	libs      all other files, such as the C library and the dynamic linker, and what the kernel maps beside them
+//
+// V8 does not tell the kernel which memory is its heap, and takes more of it than
+// becomes resident. Its pages are recognised by their addresses. If their size is
+// not about V8Heap, that has failed, and v8-heap is left out.
+//
+// Else they are an engine and regions say where in the first of them an instance
+// lies; other instances in the same process count to the engine:
+//
+//	linear  the linear memory
+//	code    what the module was compiled to, and all executable memory that is of no file
+//	stack   the stacks of the process's threads that the kernel or the C library has made
+//	engine  everything else: the engine and its host, their data, heap and libraries, and what an interpreter makes of a module
+//
+// Stacks that lie in Go's heap cannot be told from it: those of goroutines, those of
+// threads in a host without C, and the one that wazero gives a module. So it is with
+// the stack of a thread that runs while it is looked at, unless it is the first.
+//
+// For both:
+//
+//	shim    the scope's shim
+//	daemon  the shared processes
+//
+// A process that has ended is an error that names it and wraps os.ErrNotExist or
+// unix.ESRCH. One of another user is an *Unavailable unless root asks.
+func Profile(ctx context.Context, scope runtime.Scope, regions []runtime.Region, opts ProfileOptions) ([]Component, error) {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, fmt.Errorf("profiling memory: %w", err)
+	}
+	var own profiler = &guestProfile{opts: opts}
+	if regions != nil {
+		own = newEngineProfile(regions)
+	}
+	shim, daemon := &wholeProfile{name: "shim"}, &wholeProfile{name: "daemon"}
+	seen := map[int]bool{}
+	for i, pid := range slices.Concat(scope.Own, scope.Shared) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if seen[pid] {
+			continue
+		}
+		seen[pid] = true
+		to := own
+		switch {
+		case pid == scope.Shim:
+			to = shim
+		case i >= len(scope.Own):
+			to = daemon
+		}
+		err := to.add(ctx, proc, pid)
+		if errors.Is(err, fs.ErrPermission) {
+			err = &runtime.Unavailable{What: "memory", Why: "the process is another user's", Fix: "run as root", Err: err}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("profiling the memory of process %d: %w", pid, err)
+		}
+	}
+	return slices.Concat(own.components(), shim.components(), daemon.components()), nil
+}
+
+// A profiler adds up what processes of one part of the scope consist of.
+type profiler interface {
+	add(ctx context.Context, proc procfs.FS, pid int) error
+	components() []Component
+}
+
+// wholeProfile does not divide its processes.
+type wholeProfile struct {
+	name  string
+	bytes int64
+	any   bool
+}
+
+func (w *wholeProfile) add(_ context.Context, proc procfs.FS, pid int) error {
+	f, err := footprintOf(proc, pid)
+	w.bytes, w.any = w.bytes+f.PSS, true
+	return err
+}
+
+func (w *wholeProfile) components() []Component {
+	if !w.any {
+		return nil
+	}
+	return []Component{{w.name, w.bytes}}
+}
+
+// mappingsOf returns the mappings of a process, which add up to its PSS to the
+// byte.
+func mappingsOf(ctx context.Context, proc procfs.FS, pid int) ([]mapping, error) {
+	ms, err := readMappings(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	f, err := footprintOf(proc, pid)
+	if err != nil {
+		return nil, err
+	}
+	spread(ms, f.PSS)
+	return ms, nil
+}
