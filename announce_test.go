@@ -20,7 +20,19 @@ var units = []struct{ unit, better string }{
 	{"ns/op", "lower"},
 	{"p50-ns", "lower"}, {"p90-ns", "lower"}, {"p99-ns", "lower"}, {"p99.9-ns", "lower"}, {"max-ns", "lower"},
 	{"load-ns", "lower"}, {"create-ns", "lower"}, {"start-ns", "lower"}, {"ready-ns", "lower"}, {"served-ns", "lower"}, {"stop-ns", "lower"},
+	{"pss-B", "lower"}, {"rss-B", "lower"}, {"vms-B", "lower"}, {"shared-B", "lower"}, {"private-B", "lower"}, {"total-B", "lower"},
+	{"app-text-B", "lower"}, {"app-heap-B", "lower"}, {"app-anon-B", "lower"}, {"app-jit-B", "lower"}, {"v8-heap-B", "lower"}, {"language-B", "lower"}, {"libs-B", "lower"},
+	{"engine-B", "lower"}, {"linear-B", "lower"}, {"stack-B", "lower"}, {"code-B", "lower"},
+	{"shim-B", "lower"}, {"daemon-B", "lower"}, {"kernel-B", "lower"}, {"cgroup-B", "lower"}, {"cgroup-peak-B", "lower"}, {"cgroup-kernel-B", "lower"},
+	{"inst-B", "lower"}, {"inst-low-B", "lower"}, {"inst-high-B", "lower"}, {"base-B", "lower"}, {"available-B", "lower"},
+	{"inst", "higher"}, {"inst-128GB", "higher"}, {"inst-128GB-low", "higher"}, {"inst-128GB-high", "higher"}, {"inst/s", "higher"}, {"settle-ns", "lower"}, {"unsettled", "lower"},
 	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
+}
+
+// exactUnits are those of figures that do not vary.
+var exactUnits = []string{
+	"base-os-B",
+	"ended-by-flag", "ended-by-free-memory", "ended-by-map-count", "ended-by-address-space", "ended-by-tasks", "ended-by-open-files", "ended-by-time", "ended-by-runtime",
 }
 
 // announce writes what a reader of the results must know before the first of
@@ -29,6 +41,9 @@ var units = []struct{ unit, better string }{
 func announce(ctx context.Context, w io.Writer) {
 	for _, u := range units {
 		fmt.Fprintf(w, "Unit %s better=%s\n", u.unit, u.better)
+	}
+	for _, unit := range exactUnits {
+		fmt.Fprintf(w, "Unit %s assume=exact\n", unit)
 	}
 	fmt.Fprintln(w, "Unit cpu-% assume=nothing") // better high when computing, low when idle
 	for _, f := range hostFacts() {
@@ -87,7 +102,7 @@ func conclude(w io.Writer, before, after procfs.CPUStat) {
 
 // compilers tells what builds or interprets the native guests.
 func compilers(ctx context.Context, w io.Writer) {
-	for _, l := range guestLanguages() {
+	for _, l := range languages(*flagGuests, nil) {
 		var version string
 		var err error
 		switch l {

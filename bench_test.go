@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"testing"
 	"time"
@@ -20,13 +21,13 @@ func hello(l workload.Language) (workload.Workload, error) { return onBase(workl
 // unpacked. With cache=cold the host's page cache is dropped before each start.
 // A host process of an embedded runtime lives on, without the module.
 func BenchmarkColdStart(b *testing.B) {
-	eachImage(b, "hello", hello, func(b *testing.B, img runtime.Image, w workload.Workload) {
+	eachImage(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.Image]) {
 		b.Run("cache=warm", func(b *testing.B) {
-			benchmarkStarts(b, img, w, measure.StartOptions{First: true})
+			benchmarkStarts(b, c, measure.StartOptions{First: true})
 		})
 		if measure.PageCacheDroppable() == nil {
 			b.Run("cache=cold", func(b *testing.B) {
-				benchmarkStarts(b, img, w, measure.StartOptions{First: true, Before: measure.DropPageCache})
+				benchmarkStarts(b, c, measure.StartOptions{First: true, Before: measure.DropPageCache})
 			})
 		}
 	})
@@ -36,16 +37,16 @@ func BenchmarkColdStart(b *testing.B) {
 // that exists, or another start of an image that has been started before, with
 // what it keeps in memory. What can be paused is paused and resumed too.
 func BenchmarkWarmStart(b *testing.B) {
-	eachImage(b, "hello", hello, func(b *testing.B, img runtime.Image, w workload.Workload) {
-		inst := start(b, img)
+	eachImage(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.Image]) {
+		inst := start(b, c.image)
 		_, restarts := inst.(runtime.Restarter)
 		if !restarts {
 			closeInstance(b, inst)
-			benchmarkStarts(b, img, w, measure.StartOptions{})
+			benchmarkStarts(b, c, measure.StartOptions{})
 			return
 		}
 		defer closeInstance(b, inst)
-		benchmarkRestarts(b, inst, w)
+		benchmarkRestarts(b, inst, c.workload)
 	})
 }
 
@@ -61,10 +62,10 @@ func start(b *testing.B, img runtime.Image) runtime.Instance {
 	return inst
 }
 
-func closeInstance(b *testing.B, inst runtime.Instance) {
+func closeInstance(b *testing.B, inst io.Closer) {
 	b.Helper()
 	if err := inst.Close(); err != nil {
-		b.Errorf("closing the instance: %v", err)
+		b.Errorf("closing what was started: %v", err)
 	}
 }
 
@@ -99,14 +100,14 @@ func benchmarkRestarts(b *testing.B, inst runtime.Instance, w workload.Workload)
 // page cache warm. A host process of an embedded runtime lives on, without the
 // module.
 func BenchmarkFirstRequest(b *testing.B) {
-	eachServer(b, "hello", hello, func(b *testing.B, img runtime.ServerImage, w workload.Workload) {
+	eachServer(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.ServerImage]) {
 		opts := measure.StartOptions{Limit: *flagOpLimit}
-		if _, err := measure.FirstRequests(b.Context(), img, w, *flagWarmups, opts); err != nil {
+		if _, err := measure.FirstRequests(b.Context(), c.image, c.workload, *flagWarmups, opts); err != nil {
 			b.Fatal(err)
 		}
 		opts.Budget = *flagBudget
 		b.ResetTimer()
-		requests, err := measure.FirstRequests(b.Context(), img, w, b.N, opts)
+		requests, err := measure.FirstRequests(b.Context(), c.image, c.workload, b.N, opts)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -116,18 +117,18 @@ func BenchmarkFirstRequest(b *testing.B) {
 
 // benchmarkStarts measures b.N starts in one go rather than by b.Loop: starts
 // of a microsecond are timed in batches where the engine is.
-func benchmarkStarts(b *testing.B, img runtime.Image, w workload.Workload, opts measure.StartOptions) {
+func benchmarkStarts(b *testing.B, c cell[runtime.Image], opts measure.StartOptions) {
 	opts.Limit = *flagOpLimit
 	warmups := *flagWarmups
 	if !opts.First {
 		warmups = max(warmups, 1) // what comes second needs a first
 	}
-	if _, err := measure.Starts(b.Context(), img, w, warmups, measure.StartOptions{Limit: opts.Limit}); err != nil {
+	if _, err := measure.Starts(b.Context(), c.image, c.workload, warmups, measure.StartOptions{Limit: opts.Limit}); err != nil {
 		b.Fatal(err)
 	}
 	opts.Budget = *flagBudget
 	b.ResetTimer()
-	starts, err := measure.Starts(b.Context(), img, w, b.N, opts)
+	starts, err := measure.Starts(b.Context(), c.image, c.workload, b.N, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -149,8 +150,8 @@ func BenchmarkFibonacci(b *testing.B) {
 			return onBase(w), nil
 		}
 	}
-	eachImage(b, "fibonacci", fibonacci(*flagFibonacciN), func(b *testing.B, img runtime.Image, w workload.Workload) {
-		inst := start(b, img)
+	eachImage(b, table{workload: "fibonacci", guest: fibonacci(*flagFibonacciN)}, func(b *testing.B, c cell[runtime.Image]) {
+		inst := start(b, c.image)
 		defer closeInstance(b, inst)
 		predicted, err := predictFibonacci(b, inst, fibonacci)
 		if err != nil {
@@ -162,7 +163,7 @@ func BenchmarkFibonacci(b *testing.B) {
 			b.Skip("over -fibonacci.limit")
 		}
 		b.Run(fmt.Sprintf("n=%d", *flagFibonacciN), func(b *testing.B) {
-			calls, err := measure.Calls(b.Context(), inst, w, b.N, measure.CallOptions{Budget: *flagBudget, Limit: *flagOpLimit})
+			calls, err := measure.Calls(b.Context(), inst, c.workload, b.N, measure.CallOptions{Budget: *flagBudget, Limit: *flagOpLimit})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -15,32 +15,101 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-func guestLanguages() []workload.Language {
-	if given := list(*flagGuests); len(given) > 0 {
-		return slices.DeleteFunc(workload.Languages(), func(l workload.Language) bool { return !slices.Contains(given, string(l)) })
-	}
-	return workload.Languages()
+// A table says which cells a benchmark has: the guests of a workload on the
+// runtimes.
+type table struct {
+	workload string
+	guest    func(workload.Language) (workload.Workload, error)
+
+	// What is measured by default, nil for all; -guests and -runtimes choose
+	// otherwise.
+	guests   []workload.Language
+	runtimes []string
+
+	// as returns what stands in for a runtime in this table; nil is itself.
+	as func(*candidate) *candidate
 }
 
-// shuffled returns the candidates in random order, so that what drifts while
-// the suite runs is no runtime's advantage.
-func shuffled() []*candidate {
-	cs := slices.Clone(suite.candidates)
+// allCells is the value of -guests and -runtimes that asks for every cell, also of a
+// table that has fewer by default.
+const allCells = "all"
+
+// languages returns the guests that are to be measured, of those that a table
+// has by default.
+func languages(flagged string, byDefault []workload.Language) []workload.Language {
+	return slices.DeleteFunc(workload.Languages(), func(l workload.Language) bool {
+		return !wanted(flagged, string(l), len(byDefault) == 0 || slices.Contains(byDefault, l))
+	})
+}
+
+// wanted tells whether a list that a flag has names a thing, or else whether it
+// is there by default.
+func wanted(flagged, name string, byDefault bool) bool {
+	given := list(flagged)
+	if len(given) == 0 {
+		return byDefault
+	}
+	return slices.Contains(given, allCells) || slices.Contains(given, name)
+}
+
+// candidates returns the runtimes that are to be measured in random order, so
+// that what drifts while the suite runs is no runtime's advantage.
+func (t table) candidates() []*candidate {
+	cs := slices.DeleteFunc(slices.Clone(suite.candidates), func(c *candidate) bool {
+		return !wanted(*flagRuntimes, c.Name(), len(t.runtimes) == 0 || slices.Contains(t.runtimes, c.Name()))
+	})
+	if t.as != nil {
+		for i, c := range cs {
+			cs[i] = t.as(c)
+		}
+	}
 	suite.order.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
 	return cs
 }
 
-// eachImage runs f for every guest of a workload on every runtime, with the
-// guest prepared there once.
-func eachImage(b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error), f func(b *testing.B, img runtime.Image, w workload.Workload)) {
-	eachCell(b, name, newWorkload, func(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
-		return c.Prepare(ctx, w)
-	}, f)
+// leftOut tells what a table could have too.
+func (t table) leftOut(b *testing.B) {
+	var names []string
+	if *flagGuests == "" {
+		for _, l := range workload.Languages() {
+			if len(t.guests) > 0 && !slices.Contains(t.guests, l) {
+				names = append(names, "-guests="+string(l))
+			}
+		}
+	}
+	if *flagRuntimes == "" {
+		for _, c := range suite.candidates {
+			if len(t.runtimes) > 0 && !slices.Contains(t.runtimes, c.Name()) {
+				names = append(names, "-runtimes="+c.Name())
+			}
+		}
+	}
+	if len(names) > 0 {
+		once("# left out of %s by default: %s; the value %s asks for every one\n", b.Name(), strings.Join(names, " "), allCells)
+	}
+}
+
+// A cell is one guest on one runtime, with what was prepared of it.
+type cell[I io.Closer] struct {
+	*candidate
+	language workload.Language
+	workload workload.Workload
+	image    I
+}
+
+// eachImage runs f for every cell of a table, with the guest prepared there
+// once.
+func eachImage(b *testing.B, t table, f func(*testing.B, cell[runtime.Image])) {
+	eachCell(b, t, prepareImage, f)
 }
 
 // eachServer is eachImage for guests that serve.
-func eachServer(b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error), f func(b *testing.B, img runtime.ServerImage, w workload.Workload)) {
-	eachCell(b, name, newWorkload, prepareServer, f)
+func eachServer(b *testing.B, t table, f func(*testing.B, cell[runtime.ServerImage])) {
+	eachCell(b, t, prepareServer, f)
+}
+
+func prepareImage(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
+	return c.Prepare(ctx, w)
 }
 
 func prepareServer(ctx context.Context, c *candidate, w workload.Workload) (runtime.ServerImage, error) {
@@ -51,16 +120,16 @@ func prepareServer(ctx context.Context, c *candidate, w workload.Workload) (runt
 	return server.PrepareServer(ctx, w, runtime.ServeOptions{Pool: *flagServePool})
 }
 
-// eachCell runs f for every guest of a workload on every runtime, with what
-// prepare makes of them, once each. What is absent is said in a comment and
-// skipped, or fails where it is required.
-func eachCell[I io.Closer](b *testing.B, name string, newWorkload func(workload.Language) (workload.Workload, error),
-	prepare func(context.Context, *candidate, workload.Workload) (I, error), f func(*testing.B, I, workload.Workload)) {
-	b.Run("workload="+name, func(b *testing.B) {
-		for _, l := range guestLanguages() {
+// eachCell runs f for every cell of a table, with what prepare makes of it,
+// once each. What is absent is said in a comment and skipped, or fails where it
+// is required.
+func eachCell[I io.Closer](b *testing.B, t table, prepare func(context.Context, *candidate, workload.Workload) (I, error), f func(*testing.B, cell[I])) {
+	t.leftOut(b)
+	b.Run("workload="+t.workload, func(b *testing.B) {
+		for _, l := range languages(*flagGuests, t.guests) {
 			b.Run("guest="+string(l), func(b *testing.B) {
-				for _, c := range shuffled() {
-					w, err := newWorkload(l)
+				for _, c := range t.candidates() {
+					w, err := t.guest(l)
 					if err != nil {
 						once("# absent guest=%s: %s\n", l, oneLine(err.Error()))
 						continue
@@ -79,8 +148,9 @@ func eachCell[I io.Closer](b *testing.B, name string, newWorkload func(workload.
 						if err := prepared(); err != nil {
 							absent(b, l, c.Name(), err)
 						}
-						f(b, made[0], w)
+						f(b, cell[I]{c, l, w, made[0]})
 					})
+					flushComments()
 					for _, img := range made {
 						if kept(img) {
 							continue
@@ -185,6 +255,22 @@ func describe(ctx context.Context, l workload.Language, name string, w workload.
 			once("# guest %s in containers: on %s\n", l, origin)
 		}
 	}
+}
+
+// comment prints a comment, or keeps it until the line of the results that
+// testing has begun has ended.
+func comment(format string, args ...any) {
+	suite.comments = append(suite.comments, fmt.Sprintf("# "+format+"\n", args...))
+	if !suite.midLine {
+		flushComments()
+	}
+}
+
+func flushComments() {
+	for _, c := range suite.comments {
+		fmt.Print(c)
+	}
+	suite.comments, suite.midLine = nil, false
 }
 
 // once prints a comment if it has not been printed yet.

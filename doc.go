@@ -19,7 +19,11 @@
 //	cold start                BenchmarkColdStart   -col /runtime -row '/workload,/guest,/cache' -filter .name:ColdStart out.txt
 //	warm start                BenchmarkWarmStart   -col /runtime -row '/workload,/guest' -filter .name:WarmStart out.txt
 //	first request             BenchmarkFirstRequest -col /runtime -row '/workload,/guest' -filter .name:FirstRequest out.txt
+//	memory footprint          BenchmarkMemory      -col /runtime -row /guest -filter '.name:Memory .unit:(total-B OR pss-B OR rss-B OR vms-B OR shared-B OR private-B)' out.txt
+//	memory profile            BenchmarkMemory      -col /runtime -row /guest -filter '.name:Memory .unit:/-B$/ -.unit:(rss-B OR vms-B OR shared-B OR private-B)' out.txt
+//	memory scaling            BenchmarkMemoryScaling -col /runtime -row '/guest,/shim,/instances' -filter '.name:MemoryScaling .unit:(total-B OR inst-B OR base-B)' out.txt
 //	Fibonacci n=40            BenchmarkFibonacci   -col /runtime -row '/guest,/n' -filter .name:Fibonacci out.txt
+//	density                   BenchmarkDensity     -col /runtime -row '/guest,/app' -filter '.name:Density .unit:(inst OR inst-128GB OR inst-B)' out.txt
 //
 // The other tables of the article are not measured yet.
 package wasmbench

@@ -3,6 +3,7 @@ package wasmbench
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +48,8 @@ func rerunAsGoTest(t *testing.T, flags ...string) ([]byte, error) {
 func TestLines(t *testing.T) {
 	const guest = string(workload.Go) // it serves everywhere
 	const count = 2                   // from the second on testing prints the name before it calls
-	out, err := rerunAsGoTest(t, "-test.bench=.", "-test.count="+strconv.Itoa(count), "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20")
+	out, err := rerunAsGoTest(t, "-test.bench=.", "-test.count="+strconv.Itoa(count), "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20",
+		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -78,7 +80,14 @@ func TestLines(t *testing.T) {
 		for _, c := range caches {
 			want = append(want, "ColdStart/workload=hello/guest="+guest+"/runtime="+r+c)
 		}
-		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "FirstRequest/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20")
+		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "FirstRequest/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20",
+			"Memory/workload=hello/guest="+guest+"/runtime="+r)
+		for _, n := range []string{"1", "3", "5"} {
+			want = append(want, "MemoryScaling/workload=hello/guest="+guest+"/runtime="+r+"/instances="+n)
+		}
+		for _, app := range workload.Apps() {
+			want = append(want, "Density/workload="+app+"/guest="+guest+"/runtime="+r+"/app="+app)
+		}
 	}
 	for _, name := range want {
 		if !slices.ContainsFunc(keys(seen), func(s string) bool { return (s == name || strings.HasPrefix(s, name+"-")) && seen[s] == count }) {
@@ -111,7 +120,7 @@ func checkTables(t *testing.T, out []byte) {
 	if err := os.WriteFile(file, out, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache", file)
+	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances", file)
 	var tables, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &tables, &complaints
 	if err := cmd.Run(); err != nil {
@@ -154,12 +163,37 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 		if !named[unit] {
 			t.Errorf("%s: unit %s has no Unit line before it", r.Name, unit)
 		}
-		if v.Value <= 0 {
+		// What a line through noisy points leads to, or the whole host lost.
+		fitted := slices.Contains([]string{"inst-B", "inst-low-B", "base-B", "available-B"}, unit) || strings.HasPrefix(unit, "inst-128GB")
+		if v.Value < 0 && !fitted || v.Value == 0 && !strings.HasSuffix(unit, "-B") {
 			t.Errorf("%s: %s is %v", r.Name, unit, v.Value)
 		}
 	}
+	name, _, _ := strings.Cut(string(r.Name), "/")
+	samples := 6
 	must := []string{"ns/op", "p50-ns", "max-ns"}
-	if !strings.HasPrefix(string(r.Name), "Fibonacci") {
+	switch name {
+	case "Fibonacci":
+	case "Memory":
+		samples = 1
+		must = []string{"pss-B", "rss-B", "vms-B", "shared-B", "private-B", "total-B", "settle-ns"}
+		if _, ok := have["ns/op"]; ok {
+			t.Errorf("%s has no operation to be timed", r.Name)
+		}
+		checkComponents(t, r, have)
+	case "MemoryScaling":
+		samples = 1
+		must = []string{"pss-B", "total-B", "settle-ns"}
+		if strings.Contains(string(r.Name), "/instances=5") {
+			must = append(must, "inst-B", "inst-low-B", "inst-high-B", "base-B", "available-B")
+		}
+	case "Density":
+		samples = 1
+		must = append(must, "inst", "inst-B", "ended-by-flag", "inst-128GB", "inst-128GB-low", "inst/s", "pss-B", "total-B")
+		if have["inst"] != 8 {
+			t.Errorf("%s: %v instances, want 8", r.Name, have["inst"])
+		}
+	default:
 		must = append(must, "ready-ns", "served-ns", "stop-ns")
 	}
 	for _, unit := range must {
@@ -172,9 +206,31 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 			t.Errorf("%s: 6 samples carry no %s", r.Name, unit)
 		}
 	}
-	if r.Iters != 6 {
-		t.Errorf("%s: %d samples, want 6", r.Name, r.Iters)
+	if r.Iters != samples {
+		t.Errorf("%s: %d samples, want %d", r.Name, r.Iters, samples)
 	}
+}
+
+// checkComponents compares what an instance consists of with the total that was
+// read apart.
+func checkComponents(t *testing.T, r *benchfmt.Result, have map[string]float64) {
+	t.Helper()
+	var sum float64
+	for unit, bytes := range have {
+		if slices.Contains(components, unit) {
+			sum += bytes
+		}
+	}
+	if off := sum/have["total-B"] - 1; math.Abs(off) > 0.02 {
+		t.Errorf("%s: the components are %.0f bytes of %.0f, %.1f%% off: %v", r.Name, sum, have["total-B"], 100*off, have)
+	}
+}
+
+// components are the units of what adds up to total-B.
+var components = []string{
+	"app-text-B", "app-heap-B", "app-anon-B", "app-jit-B", "v8-heap-B", "language-B", "libs-B",
+	"engine-B", "linear-B", "stack-B", "code-B",
+	"shim-B", "daemon-B", "kernel-B",
 }
 
 // A wrong command line ends before anything is measured and names what there is.
@@ -186,6 +242,10 @@ func TestBadFlags(t *testing.T) {
 		{"-node.image=node:22", "-node.image"},
 		{"-wasmtime.api=fast", "pooled or go"},
 		{"-warmups=-1", "-warmups"},
+		{"-scaling.instances=1,many", "-scaling.instances"},
+		{"-density.instances=0", "-density.instances"},
+		{"-limit.memory=-1", "-limit.memory"},
+		{"-settle=0", "-settle"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {

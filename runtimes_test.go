@@ -56,7 +56,7 @@ func TestEveryGuestOnEveryRuntime(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			for _, l := range guestLanguages() {
+			for _, l := range languages(*flagGuests, nil) {
 				fib, err := workload.Fibonacci(l, 10)
 				if err != nil {
 					t.Fatal(err)
@@ -88,9 +88,7 @@ func lacking(t *testing.T, r runtime.Runtime, err error) bool {
 
 func testGuest(t *testing.T, r runtime.Runtime, w workload.Workload, done func(io.Closer)) {
 	t.Helper()
-	img, err := prepareCell(t.Context(), &candidate{Runtime: r}, w, func(ctx context.Context, c *candidate, w workload.Workload) (runtime.Image, error) {
-		return c.Prepare(ctx, w)
-	})
+	img, err := prepareCell(t.Context(), &candidate{Runtime: r}, w, prepareImage)
 	if lacking(t, r, err) {
 		return
 	}
@@ -158,7 +156,9 @@ func TestWrongAnswerFailsTheBenchmark(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, w, measure.StartOptions{}) })
+		result := testing.Benchmark(func(b *testing.B) {
+			benchmarkStarts(b, cell[runtime.Image]{workload: w, image: img}, measure.StartOptions{})
+		})
 		if result.N != 0 || result.T != 0 || len(result.Extra) != 0 {
 			t.Errorf("%s: the benchmark reports %v", r.Name(), result)
 		}
@@ -179,7 +179,9 @@ func TestGuestThatIsNoWorkerFailsTheBenchmark(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	result := testing.Benchmark(func(b *testing.B) { benchmarkStarts(b, img, workload.Hello(workload.Go), measure.StartOptions{}) })
+	result := testing.Benchmark(func(b *testing.B) {
+		benchmarkStarts(b, cell[runtime.Image]{workload: workload.Hello(workload.Go), image: img}, measure.StartOptions{})
+	})
 	if result.N != 0 {
 		t.Errorf("the benchmark reports %v", result)
 	}

@@ -8,8 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,35 +21,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
-	"github.com/seed-0132abb7/wasmbench/workload"
 )
-
-// requireEnv names the runtimes, separated by commas, whose absence is a
-// failure rather than a skip.
-const requireEnv = "WASMBENCH_REQUIRE"
-
-var (
-	flagArticle     = flag.Bool("article", false, "use the article's parameters: 1000 iterations after 100 warm-ups")
-	flagRuntimes    = flag.String("runtimes", "", "measure only these runtimes, a `list` separated by commas")
-	flagGuests      = flag.String("guests", "", "measure only these guests, a `list` separated by commas")
-	flagWarmups     = flag.Int("warmups", 1, "`starts` that are made before those that count")
-	flagSeed        = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
-	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
-	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
-	flagFibonacciN  = flag.Int("fibonacci.n", 40, "which Fibonacci number is computed")
-	flagFibonacci   = flag.Duration("fibonacci.limit", 20*time.Second, "leave out a runtime whose call is predicted to take longer")
-	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
-	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
-	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
-	flagDockerOwn   = flag.Bool("docker.private", false, "start a private Docker daemon even where one runs")
-	flagServePool   = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
-	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
-	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
-)
-
-// defaultBenchtime keeps a run of everything under ten minutes on two cores;
-// testing's own is twice as long.
-const defaultBenchtime = "500ms"
 
 // A candidate is a runtime of the suite and what Probe said of it.
 type candidate struct {
@@ -66,6 +36,11 @@ var suite struct {
 	required   []string
 	order      *rand.Rand
 	kept       map[string]io.Closer // images that stay prepared
+	lasting    []measure.Metric     // what the lasting benchmark that runs has measured
+	begun      map[string]bool      // the lasting benchmarks that have run, by their names
+	midLine    bool                 // testing has begun a line of the results: nothing may be printed
+	comments   []string             // what is to be printed after it
+	scaling    []int                // -scaling.instances
 }
 
 // all returns every runtime, in the order of the tables' columns.
@@ -108,79 +83,6 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
-}
-
-// configure checks the flags and decides which runtimes there are.
-func configure() error {
-	if *flagArticle {
-		defaults := map[string]string{"test.benchtime": "1000x", "warmups": "100", "budget": "0"}
-		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
-		for name, value := range defaults {
-			if err := flag.Set(name, value); err != nil {
-				return err
-			}
-		}
-	}
-	benchtime := flag.Lookup("test.benchtime")
-	given := *flagArticle
-	flag.Visit(func(f *flag.Flag) { given = given || f == benchtime })
-	if !given {
-		if err := benchtime.Value.Set(defaultBenchtime); err != nil {
-			return err
-		}
-	}
-	if *flagWarmups < 0 {
-		return fmt.Errorf("-warmups=%d: give 0 or more", *flagWarmups)
-	}
-	if *flagServePool < 0 {
-		return fmt.Errorf("-serve.pool=%d: give 0 or more", *flagServePool)
-	}
-	if *flagSeed == 0 {
-		*flagSeed = rand.Uint64()
-	}
-	// A benchmark that ends before its benchtime is made to run again and again.
-	if d, err := time.ParseDuration(benchtime.Value.String()); err == nil && *flagBudget > 0 {
-		*flagBudget = max(*flagBudget, d)
-	}
-	suite.kept = map[string]io.Closer{}
-	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
-	if api := wasmtime.API(*flagWasmtimeAPI); api != wasmtime.Pooled && api != wasmtime.Go {
-		return fmt.Errorf("-wasmtime.api=%s: give %s or %s", api, wasmtime.Pooled, wasmtime.Go)
-	}
-	names := map[string]bool{}
-	wanted := list(*flagRuntimes)
-	for _, r := range all() {
-		names[r.Name()] = true
-		if len(wanted) == 0 || slices.Contains(wanted, r.Name()) {
-			suite.candidates = append(suite.candidates, &candidate{Runtime: r})
-		}
-	}
-	suite.required = list(os.Getenv(requireEnv))
-	for source, given := range map[string][]string{"-runtimes": wanted, requireEnv: suite.required} {
-		for _, name := range given {
-			if !names[name] {
-				return fmt.Errorf("%s: there is no runtime %q; there are %s", source, name, strings.Join(runtimeNames(), ", "))
-			}
-		}
-	}
-	for _, g := range list(*flagGuests) {
-		if !slices.Contains(workload.Languages(), workload.Language(g)) {
-			return fmt.Errorf("-guests: there is no guest %q; there are %v", g, workload.Languages())
-		}
-	}
-	return nil
-}
-
-func runtimeNames() (names []string) {
-	for _, r := range all() {
-		names = append(names, r.Name())
-	}
-	return names
-}
-
-// list splits at commas and drops what is empty.
-func list(s string) []string {
-	return slices.DeleteFunc(strings.Split(s, ","), func(e string) bool { return e == "" })
 }
 
 func closeRuntimes() (err error) {

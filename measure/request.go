@@ -58,11 +58,35 @@ func FirstRequests(ctx context.Context, img runtime.ServerImage, w workload.Work
 }
 
 func firstRequest(ctx context.Context, img runtime.ServerImage, address string, w workload.Workload) (*runtime.Timeline, error) {
+	svc, t, err := answering(ctx, img, address, w)
+	if err != nil {
+		return nil, err
+	}
+	cerr := svc.Close()
+	t.Mark(runtime.Stop, time.Now())
+	if cerr != nil {
+		return nil, fmt.Errorf("closing the service: %w", cerr)
+	}
+	return t, nil
+}
+
+// FirstResponse starts one service as FirstRequests does and returns it when it
+// has answered. On error there is no service left.
+func FirstResponse(ctx context.Context, img runtime.ServerImage, w workload.Workload) (runtime.Service, *runtime.Timeline, error) {
+	address, err := runtime.FreeAddress()
+	if err != nil {
+		return nil, nil, err
+	}
+	return answering(ctx, img, address, w)
+}
+
+// answering starts a service and waits until it has answered.
+func answering(ctx context.Context, img runtime.ServerImage, address string, w workload.Workload) (runtime.Service, *runtime.Timeline, error) {
 	begin := time.Now()
 	t := runtime.NewTimeline(begin)
 	svc, err := img.Serve(ctx, address, t.Mark)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	restore := punctual()
 	err = firstResponse(ctx, svc, w, begin, t)
@@ -70,13 +94,9 @@ func firstRequest(ctx context.Context, img runtime.ServerImage, address string, 
 	restore()
 	if err != nil {
 		err = svc.Explain(fmt.Errorf("first request to %s: %w", svc.Address(), err))
+		return nil, nil, errors.Join(err, svc.Close())
 	}
-	cerr := svc.Close()
-	t.Mark(runtime.Stop, time.Now())
-	if err == nil && cerr != nil {
-		return nil, fmt.Errorf("closing the service: %w", cerr)
-	}
-	return t, errors.Join(err, cerr)
+	return svc, t, nil
 }
 
 const (

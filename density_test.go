@@ -1,0 +1,216 @@
+package wasmbench
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/measure"
+	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/containerd"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// BenchmarkMemoryScaling is the article's memory over the number of instances:
+// that many are held, each has answered, and what all take together is read once
+// it has settled. inst-B is the slope of total-B over the numbers so far, with its
+// confidence interval of 95 %, base-B the line's intercept, and available-B the
+// slope of the memory that the host no longer has available. With shim=shared
+// all containers are under one shim.
+func BenchmarkMemoryScaling(b *testing.B) {
+	t := table{workload: "hello", guest: hello, as: crowd, guests: []workload.Language{workload.C},
+		runtimes: []string{"native", "wazero-embedded", "wasmtime", "wasmtime-embedded", "containerd", "docker", "containerd-wasmtime"}}
+	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
+		benchmarkScaling(b, c)
+		if c.Name() != "containerd" {
+			return
+		}
+		b.Run("shim=shared", func(b *testing.B) {
+			shared := containerd.New(containerd.Options{Address: *flagContainerd, SharedShim: true})
+			defer func() {
+				if err := shared.Close(); err != nil {
+					b.Error(err)
+				}
+			}()
+			img, err := shared.Prepare(b.Context(), c.workload)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				if err := img.Close(); err != nil {
+					b.Error(err)
+				}
+			}()
+			c.image = img
+			benchmarkScaling(b, c)
+		})
+	})
+}
+
+// benchmarkScaling grows one population from number to number.
+func benchmarkScaling(b *testing.B, c cell[runtime.Image]) {
+	p := newPopulation(b, c)
+	defer closeInstance(b, p)
+	s := newScaling(b, p)
+	for _, n := range suite.scaling {
+		b.Run("instances="+strconv.Itoa(n), func(b *testing.B) {
+			lasting(b, func() []measure.Metric {
+				before := p.Len()
+				h, err := s.Measure(b.Context(), n)
+				if limit := (*measure.LimitReached)(nil); errors.As(err, &limit) {
+					comment("ended %s: %s", b.Name(), oneLine(limit.Error()))
+					b.Skip(limit)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				return slices.Concat(h.Metrics(), measure.StartMetrics(p.Timelines()[before:]), slope(s))
+			})
+		})
+	}
+}
+
+func newScaling(b *testing.B, p *measure.Population) *measure.Scaling {
+	s, err := measure.NewScaling(b.Context(), p, measure.SettleOptions{Window: *flagSettle})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// crowd returns a candidate that holds as many instances as the flags ask for.
+// Wasmtime's pool must be made that large, and one of over a thousand keeps
+// nothing for the next start, so it is not the one whose starts are measured.
+func crowd(c *candidate) *candidate {
+	const pool, always = 1000, 14000 // its default, and what every process has addresses for
+	n := max(*flagDensity, slices.Max(suite.scaling))
+	if c.Name() != "wasmtime-embedded" || n <= pool {
+		return c
+	}
+	large := *c
+	large.Runtime = wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.API(*flagWasmtimeAPI), MaxInstances: min(n, always)})
+	once("# runtime %s, where many instances are held: a pool of %d\n", c.Name(), min(n, always))
+	return &large
+}
+
+func newPopulation(b *testing.B, c cell[runtime.Image]) *measure.Population {
+	parallel := 0
+	if _, ok := c.image.(runtime.StartTimer); ok {
+		parallel = 1 // in one process they would only wait for each other
+	}
+	last := time.Now()
+	return measure.NewPopulation(c.image, c.workload, measure.PopulationOptions{
+		Parallel: parallel,
+		Limit:    *flagOpLimit,
+		Limits:   measure.Limits{FreeMemory: *flagFreeMemory << 20, Time: *flagHoldTime},
+		Progress: func(held int) {
+			if !suite.midLine && time.Since(last) > 5*time.Second {
+				last = time.Now()
+				progress("%s: %d instances", b.Name(), held)
+			}
+		},
+	})
+}
+
+// slope is what the line through all holdings so far says, where there are
+// enough of them.
+func slope(s *measure.Scaling) []measure.Metric {
+	line, err := s.Fit()
+	if err != nil {
+		return nil
+	}
+	metrics := []measure.Metric{
+		{Value: line.Slope, Unit: "inst-B"}, {Value: line.SlopeLow, Unit: "inst-low-B"}, {Value: line.SlopeHigh, Unit: "inst-high-B"},
+		{Value: line.Intercept, Unit: "base-B"},
+	}
+	if available, err := s.FitAvailable(); err == nil {
+		metrics = append(metrics, measure.Metric{Value: available.Slope, Unit: "available-B"})
+	}
+	return metrics
+}
+
+// BenchmarkDensity is the article's instances per host: as many as -density.instances
+// or -density.containers say, or the first limit allows, are held, and all of
+// them have answered; once memory has settled a sample is asked again. inst is
+// how many there are on this host, ended-by-NAME what ended the growth. inst-128GB is
+// an extrapolation: how many the memory of a host with 128 GiB would hold by the
+// line through a quarter, half and all of them, with the interval that the
+// slope's has of 95 %; other limits may come first there.
+//
+// The four apps differ in the memory that an instance works on: hello has none,
+// webapi a catalogue of products, microservice orders with an index of customers,
+// dataprocessor a batch of numbers that it reads whole; their constructors in
+// package workload tell the sizes.
+func BenchmarkDensity(b *testing.B) {
+	for _, app := range workload.Apps() {
+		t := table{workload: app, guest: func(l workload.Language) (workload.Workload, error) {
+			g, err := workload.App(app, l)
+			if err != nil {
+				return nil, err
+			}
+			return onBase(g), nil
+		}, as: crowd, guests: []workload.Language{workload.C}, runtimes: []string{"wasmtime", "wasmtime-embedded", "containerd"}}
+		eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
+			b.Run("app="+app, func(b *testing.B) {
+				lasting(b, func() []measure.Metric { return density(b, c) })
+			})
+		})
+	}
+}
+
+// asked is how many of the instances that are held are asked again.
+const asked = 100
+
+func density(b *testing.B, c cell[runtime.Image]) []measure.Metric {
+	p := newPopulation(b, c)
+	defer closeInstance(b, p)
+	s := newScaling(b, p)
+	most, ended := *flagDensity, "flag"
+	if slices.Contains([]string{"runc", "containerd", "docker", "containerd-wasmtime"}, c.Name()) {
+		most = *flagContainers
+	}
+	var h measure.Holding
+	var err error
+	for _, n := range steps(most) {
+		h, err = s.Measure(b.Context(), n)
+		if err != nil {
+			break
+		}
+	}
+	switch limit := (*measure.LimitReached)(nil); {
+	case errors.As(err, &limit) && h.Instances > 0:
+		ended = limit.Limit
+		comment("ended %s: %s", b.Name(), oneLine(limit.Error()))
+	case err != nil:
+		b.Fatal(err)
+	}
+	if err := p.Check(b.Context(), asked); err != nil {
+		b.Fatalf("asking %d of the %d instances that are held: %v", min(asked, p.Len()), p.Len(), err)
+	}
+	metrics := slices.Concat([]measure.Metric{{Value: float64(h.Instances), Unit: "inst"}, {Value: 1, Unit: "ended-by-" + ended}},
+		h.Metrics(), measure.StartMetrics(p.Timelines()), slope(s))
+	if line, err := s.Fit(); err == nil {
+		metrics = append(metrics, extrapolated(line)...)
+	}
+	return metrics
+}
+
+// steps are the numbers of instances through which a line is laid.
+func steps(most int) []int {
+	return slices.Compact([]int{max(most/4, 1), max(most/2, 1), max(3*most/4, 1), most})
+}
+
+// extrapolated tells how many instances fit where a line leads.
+func extrapolated(line measure.Line) []measure.Metric {
+	const host = 128 << 30
+	n, low, high := line.Fits(host)
+	metrics := []measure.Metric{{Value: n, Unit: "inst-128GB"}, {Value: low, Unit: "inst-128GB-low"}}
+	if !math.IsInf(high, 0) { // else the slope may be nothing
+		metrics = append(metrics, measure.Metric{Value: high, Unit: "inst-128GB-high"})
+	}
+	return metrics
+}

@@ -1,0 +1,154 @@
+package wasmbench
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
+)
+
+// requireEnv names the runtimes, separated by commas, whose absence is a
+// failure rather than a skip.
+const requireEnv = "WASMBENCH_REQUIRE"
+
+var (
+	flagArticle     = flag.Bool("article", false, "use the article's parameters: 1000 iterations after 100 warm-ups")
+	flagRuntimes    = flag.String("runtimes", "", "measure only these runtimes, a `list` separated by commas, or all, also where a table has fewer by default")
+	flagGuests      = flag.String("guests", "", "measure only these guests, a `list` separated by commas, or all, also where a table has fewer by default")
+	flagWarmups     = flag.Int("warmups", 1, "`starts` that are made before those that count")
+	flagSeed        = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
+	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
+	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
+	flagFibonacciN  = flag.Int("fibonacci.n", 40, "which Fibonacci number is computed")
+	flagFibonacci   = flag.Duration("fibonacci.limit", 20*time.Second, "leave out a runtime whose call is predicted to take longer")
+	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
+	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
+	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
+	flagDockerOwn   = flag.Bool("docker.private", false, "start a private Docker daemon even where one runs")
+	flagServePool   = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
+	flagSettle      = flag.Duration("settle", 2*time.Second, "memory is read once it has stayed within one percent for so long")
+	flagScaling     = flag.String("scaling.instances", "1,10,100", "how many instances memory is read with, a `list` separated by commas")
+	flagDensity     = flag.Int("density.instances", 100, "hold up to so many `instances` of a process or an embedded engine")
+	flagContainers  = flag.Int("density.containers", 20, "hold up to so many `containers`")
+	flagFreeMemory  = flag.Int64("limit.memory", 0, "hold no more instances where less than so many `MiB` of memory would stay available; 0 is a sixteenth of memory, at least 512 MiB")
+	flagHoldTime    = flag.Duration("limit.time", 2*time.Minute, "start no more instances of one figure after so much time; 0 sets no bound")
+	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
+	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
+)
+
+// defaultBenchtime keeps a run of everything under ten minutes on two cores;
+// testing's own is twice as long.
+const defaultBenchtime = "500ms"
+
+// configure checks the flags and decides which runtimes there are.
+func configure() error {
+	if *flagArticle {
+		defaults := map[string]string{
+			"test.benchtime": "1000x", "warmups": "100", "budget": "0",
+			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0",
+		}
+		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
+		for name, value := range defaults {
+			if err := flag.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	benchtime := flag.Lookup("test.benchtime")
+	given := *flagArticle
+	flag.Visit(func(f *flag.Flag) { given = given || f == benchtime })
+	if !given {
+		if err := benchtime.Value.Set(defaultBenchtime); err != nil {
+			return err
+		}
+	}
+	if *flagWarmups < 0 {
+		return fmt.Errorf("-warmups=%d: give 0 or more", *flagWarmups)
+	}
+	if *flagServePool < 0 {
+		return fmt.Errorf("-serve.pool=%d: give 0 or more", *flagServePool)
+	}
+	if *flagSeed == 0 {
+		*flagSeed = rand.Uint64()
+	}
+	// A benchmark that ends before its benchtime is made to run again and again.
+	if d, err := time.ParseDuration(benchtime.Value.String()); err == nil && *flagBudget > 0 {
+		*flagBudget = max(*flagBudget, d)
+	}
+	suite.kept, suite.begun = map[string]io.Closer{}, map[string]bool{}
+	if err := configureHolding(); err != nil {
+		return err
+	}
+	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
+	if api := wasmtime.API(*flagWasmtimeAPI); api != wasmtime.Pooled && api != wasmtime.Go {
+		return fmt.Errorf("-wasmtime.api=%s: give %s or %s", api, wasmtime.Pooled, wasmtime.Go)
+	}
+	names := map[string]bool{}
+	for _, r := range all() {
+		names[r.Name()] = true
+		if wanted(*flagRuntimes, r.Name(), true) {
+			suite.candidates = append(suite.candidates, &candidate{Runtime: r})
+		}
+	}
+	suite.required = list(os.Getenv(requireEnv))
+	for source, given := range map[string][]string{"-runtimes": list(*flagRuntimes), requireEnv: suite.required} {
+		for _, name := range given {
+			if !names[name] && (source != "-runtimes" || name != allCells) {
+				return fmt.Errorf("%s: there is no runtime %q; there are %s", source, name, strings.Join(runtimeNames(), ", "))
+			}
+		}
+	}
+	for _, g := range list(*flagGuests) {
+		if g != allCells && !slices.Contains(workload.Languages(), workload.Language(g)) {
+			return fmt.Errorf("-guests: there is no guest %q; there are %v", g, workload.Languages())
+		}
+	}
+	return nil
+}
+
+// configureHolding checks how many instances are to be held and how.
+func configureHolding() error {
+	for _, s := range list(*flagScaling) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-scaling.instances=%s: give numbers above 0, separated by commas", *flagScaling)
+		}
+		suite.scaling = append(suite.scaling, n)
+	}
+	if len(suite.scaling) == 0 {
+		return fmt.Errorf("-scaling.instances=%s: give a number", *flagScaling)
+	}
+	slices.Sort(suite.scaling)
+	for name, n := range map[string]int{"-density.instances": *flagDensity, "-density.containers": *flagContainers} {
+		if n < 1 {
+			return fmt.Errorf("%s=%d: give 1 or more", name, n)
+		}
+	}
+	if *flagSettle <= 0 {
+		return fmt.Errorf("-settle=%v: give a time above 0", *flagSettle)
+	}
+	if *flagFreeMemory < 0 || *flagHoldTime < 0 {
+		return fmt.Errorf("-limit.memory=%d -limit.time=%v: give 0 or more", *flagFreeMemory, *flagHoldTime)
+	}
+	return nil
+}
+
+func runtimeNames() (names []string) {
+	for _, r := range all() {
+		names = append(names, r.Name())
+	}
+	return names
+}
+
+// list splits at commas and drops what is empty.
+func list(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, ","), func(e string) bool { return e == "" })
+}
