@@ -39,12 +39,13 @@ func JIT() runtime.Runtime {
 type EmbeddedOptions struct {
 	// API is how they are made and called; "" is Pooled.
 	API API
-	// MaxInstances is how many there may be at once with API Pooled; 0 is
-	// 1,000. Of the address space each takes 4 GiB, whether it is there or not:
-	// 14,000 fit always, 28,000 in about half of all processes. A pool of more
-	// than 1,000 gives an instance's memory back when that is closed rather
-	// than keep it for the next, whose start then takes longer. One more than the pool has room for, and a pool that does not fit,
-	// is a *runtime.Exhausted.
+	// MaxInstances is how many there may be at once with API Pooled, from 1 to
+	// 1,048,576; 0 is 1,000. Of the address space each takes 4 GiB, whether it
+	// is there or not: 14,000 fit always, 28,000 in about half of all processes.
+	// A pool of more than 1,000 gives an instance's memory back when that is
+	// closed rather than keep it for the next, whose start then takes longer.
+	// One more than the pool has room for, and a pool that does not fit, is a
+	// *runtime.Exhausted.
 	MaxInstances int
 }
 

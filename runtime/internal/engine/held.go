@@ -5,6 +5,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -23,10 +24,12 @@ type heldImage struct {
 	args        []string
 	size        int64
 
+	proc  atomic.Pointer[process.Process] // the host, nil until there is one
+	asked atomic.Int64                    // how many queries have had a turn
+
 	// turn holds one token while a query is on its way or the fields below are
 	// used.
 	turn  chan struct{}
-	proc  *process.Process // written once; whoever has had an answer reads it without a turn
 	enc   *gob.Encoder
 	dec   *gob.Decoder
 	ended error // why the host is no more
@@ -34,20 +37,39 @@ type heldImage struct {
 
 func (i *heldImage) Bytes() int64 { return i.size }
 
-// Close ends the host.
+// Close ends the host, also while it is asked something.
 func (i *heldImage) Close() error {
-	i.turn <- struct{}{}
+	i.seize()
 	defer i.release()
 	if i.ended == nil {
 		i.ended = ErrHostEnded
 	}
-	if i.proc == nil {
-		return nil
+	if p := i.proc.Load(); p != nil {
+		return p.Close()
 	}
-	return i.proc.Close()
+	return nil
 }
 
 func (i *heldImage) release() { <-i.turn }
+
+// seize takes the turn for whoever gives something back. Others have asked with
+// contexts of their own, which may never end: if one query has been under way
+// for process.Grace while this waited, the host is killed.
+func (i *heldImage) seize() {
+	patience := time.NewTicker(process.Grace)
+	defer patience.Stop()
+	for {
+		asked := i.asked.Load()
+		select {
+		case i.turn <- struct{}{}:
+			return
+		case <-patience.C:
+		}
+		if p := i.proc.Load(); p != nil && i.asked.Load() == asked {
+			p.Kill()
+		}
+	}
+}
 
 // ask waits for its turn and exchanges one query with the host. If ctx ends
 // while it waits nothing has been asked, and the host goes on.
@@ -61,12 +83,10 @@ func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.R
 	return i.exchange(ctx, q)
 }
 
-// end is ask for a query that gives back what there is. It waits for its turn as
-// long as that takes, for others have asked with contexts of their own, and
-// then for as long as process.Grace. Where the host has ended there is nothing
-// to give back.
+// end is ask for a query that gives back what there is, which may take as long
+// as process.Grace. Where the host has ended there is nothing to give back.
 func (i *heldImage) end(q *enginehost.Query) error {
-	i.turn <- struct{}{}
+	i.seize()
 	defer i.release()
 	ctx, cancel := context.WithTimeout(context.Background(), process.Grace)
 	defer cancel()
@@ -85,14 +105,17 @@ func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*engineh
 	if i.ended != nil {
 		return nil, fmt.Errorf("runtime %s: %w", i.label, i.ended)
 	}
-	if i.proc == nil {
-		p, err := process.Start(i.host, i.args)
-		if err != nil {
+	i.asked.Add(1)
+	host := i.proc.Load()
+	if host == nil {
+		var err error
+		if host, err = process.Start(i.host, i.args); err != nil {
 			return nil, err
 		}
-		i.proc, i.enc, i.dec = p, gob.NewEncoder(p.In), gob.NewDecoder(p.Out)
+		i.enc, i.dec = gob.NewEncoder(host.In), gob.NewDecoder(host.Out)
+		i.proc.Store(host)
 	}
-	stop := context.AfterFunc(ctx, i.proc.Kill)
+	stop := context.AfterFunc(ctx, host.Kill)
 	var r enginehost.Reply
 	err := i.enc.Encode(q)
 	if err == nil {
@@ -102,7 +125,7 @@ func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*engineh
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		err = i.proc.Explain(err)
+		err = host.Explain(err)
 		i.ended = fmt.Errorf("%w: %w", ErrHostEnded, err)
 		return nil, fmt.Errorf("runtime %s: %w", i.label, i.ended)
 	}
@@ -215,7 +238,7 @@ func (i *heldInstance) Call(ctx context.Context, request []byte) ([]byte, error)
 }
 
 func (i *heldInstance) Scope() runtime.Scope {
-	return runtime.Scope{Own: []int{i.image.proc.Pid}}
+	return runtime.Scope{Own: []int{i.image.proc.Load().Pid}}
 }
 
 // Regions asks the host where the instance lies.
@@ -227,7 +250,9 @@ func (i *heldInstance) Regions(ctx context.Context) ([]runtime.Region, error) {
 	return r.Regions, nil
 }
 
-// Close frees the instance. Where the host has ended there is nothing to free.
+// Close frees the instance. Where the host has ended there is nothing to free. A
+// call, of this instance or of another, that keeps the host for process.Grace is
+// given up with the host, and the image can only be closed.
 func (i *heldInstance) Close() error {
 	return i.image.end(&enginehost.Query{Op: enginehost.OpClose, ID: i.id})
 }

@@ -3,7 +3,9 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
@@ -85,6 +89,31 @@ func TestPoolDoesNotFit(t *testing.T) {
 	}
 }
 
+// What is out of range is an error in the words of who chose it, not in those of
+// the host's command line.
+func TestOptionsOutOfRange(t *testing.T) {
+	available(t, wasmtime.Precompiled())
+	for _, tt := range []struct {
+		o    wasmtime.EmbeddedOptions
+		says []string
+	}{
+		{wasmtime.EmbeddedOptions{MaxInstances: -1}, []string{"MaxInstances is -1", "between 1 and 1048576"}},
+		{wasmtime.EmbeddedOptions{MaxInstances: 1<<20 + 1}, []string{"MaxInstances is 1048577", "between 1 and 1048576"}},
+		{wasmtime.EmbeddedOptions{API: "quick"}, []string{`API "quick"`, "pooled and go"}},
+	} {
+		r := wasmtime.Embedded(tt.o)
+		_, err := r.Probe(t.Context())
+		_, started := prepare(t, r, workload.Hello(workload.C)).Start(t.Context(), unmarked)
+		for _, err := range []error{err, started} {
+			for _, s := range tt.says {
+				if err == nil || !strings.Contains(err.Error(), s) || strings.Contains(err.Error(), "Usage") {
+					t.Errorf("%+v: error %v does not say %q alone", tt.o, err, s)
+				}
+			}
+		}
+	}
+}
+
 // A host whose address space is used up says so, whatever its engine makes of
 // it, and goes on.
 func TestAddressSpace(t *testing.T) {
@@ -98,7 +127,7 @@ func TestAddressSpace(t *testing.T) {
 				t.Fatal(err)
 			}
 			pid := first.Scope().Own[0]
-			most := uint64(must(must(procfs.NewProc(pid)).Stat()).VSize) + 40<<30
+			most := uint64(must(must(procfs.NewProc(pid)).Stat()).VSize) + 40<<30 + 512<<20 // no multiple of what an instance reserves
 			if err := unix.Prlimit(pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: most, Max: most}, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -108,43 +137,102 @@ func TestAddressSpace(t *testing.T) {
 	}
 }
 
-// A context that ends while another's query is under way takes nothing from it.
-func TestWaitingForTheHost(t *testing.T) {
-	w, err := workload.Fibonacci(workload.C, 39)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img := prepare(t, wazero.Embedded(), w)
+// endlessly starts an instance and has it called with a context that never ends
+// by itself. It returns when the guest is at work.
+func endlessly(t *testing.T, img runtime.Image) (inst runtime.Instance, called chan error, cancel func()) {
+	t.Helper()
 	inst, err := img.Start(t.Context(), unmarked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := must(procfs.NewProc(inst.Scope().Own[0]))
-	idle := must(host.Stat()).CPUTime()
-	var answer []byte
-	called := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	called = make(chan error, 1)
 	go func() {
-		var err error
-		answer, err = inst.Call(t.Context(), w.Request())
+		_, err := inst.Call(ctx, nil)
 		called <- err
 	}()
-	for must(host.Stat()).CPUTime() < idle+0.1 && t.Context().Err() == nil {
-		time.Sleep(time.Millisecond) // until the guest is at work
+	atWork(t, inst, called)
+	return inst, called, cancel
+}
+
+// atWork returns when the host of an instance that is called has worked for a
+// while longer.
+func atWork(t *testing.T, inst runtime.Instance, called <-chan error) {
+	t.Helper()
+	host := must(procfs.NewProc(inst.Scope().Own[0]))
+	for before := must(host.Stat()).CPUTime(); ; time.Sleep(time.Millisecond) {
+		stat, err := host.Stat()
+		select {
+		case err := <-called:
+			t.Fatalf("the call of a guest that never returns has ended: %v", err)
+		default:
+		}
+		if err == nil && stat.CPUTime() > before+0.1 {
+			return
+		}
 	}
+}
+
+// A context that ends while another's query is under way takes nothing from it.
+func TestWaitingForTheHost(t *testing.T) {
+	img := prepare(t, wazero.Embedded(), both(t, wasmtest.Loop))
+	inst, called, cancelCall := endlessly(t, img)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := img.Start(ctx, unmarked); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the context's", err)
 	}
-	select {
-	case err := <-called:
-		t.Errorf("it waited for the end of another's query, whose error is %v", err)
-	default:
-		if err := <-called; err != nil || w.Check(answer) != nil {
-			t.Errorf("the query under way was answered with %q, error %v", answer, err)
-		}
+	atWork(t, inst, called)
+	cancelCall()
+	if err := <-called; !errors.Is(err, context.Canceled) {
+		t.Errorf("the query under way ended with %v, want its context's error", err)
 	}
 	if err := inst.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Closing does not wait for a guest that never returns to a caller who waits for
+// ever, and closes the rest.
+func TestCloseWhileCalled(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		close func(img runtime.Image, called, other runtime.Instance) error
+	}{
+		{"image", func(img runtime.Image, _, _ runtime.Instance) error { return img.Close() }},
+		{"instance", func(_ runtime.Image, called, _ runtime.Instance) error { return called.Close() }},
+		{"another instance", func(_ runtime.Image, _, other runtime.Instance) error { return other.Close() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			img := prepare(t, wazero.Embedded(), both(t, wasmtest.Loop))
+			other, err := img.Start(t.Context(), unmarked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inst, called, cancel := endlessly(t, img)
+			closed := make(chan error, 1)
+			go func() { closed <- tt.close(img, inst, other) }()
+			select {
+			case err := <-closed:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(time.Minute):
+				t.Error("closing waits for the call")
+				cancel()
+			}
+			if err := <-called; !errors.Is(err, engine.ErrHostEnded) {
+				t.Errorf("the call ended with %v", err)
+			}
+			for _, c := range []io.Closer{inst, other, img} {
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if pid := inst.Scope().Own[0]; syscall.Kill(pid, 0) == nil {
+				t.Errorf("process %d lives on", pid)
+			}
+		})
 	}
 }

@@ -76,7 +76,7 @@ func (s *heldServer) Serve(ctx context.Context, address string, mark func(runtim
 		return nil, err
 	}
 	replay(r, mark, runtime.Load, runtime.Create)
-	return &heldService{image: s.image, host: s.image.proc, id: r.ID, address: r.Address}, nil
+	return &heldService{image: s.image, host: s.image.proc.Load(), id: r.ID, address: r.Address}, nil
 }
 
 // A heldService is a listener in a host that lives on when it is closed.

@@ -12,7 +12,7 @@ enum { ORDERS = 32768, CUSTOMERS = 4096, NONE = -1 };
 struct order {
 	uint32_t id, day, quantity, cents;
 	int32_t previous; /* of the same customer, or NONE */
-	char status[12], address[96];
+	char status[8], address[28], note[72]; /* room for the longest of each */
 };
 
 struct book {
@@ -23,6 +23,10 @@ struct book {
 static const char *const statuses[] = {"new", "paid", "packed", "shipped"};
 static const char *const streets[] = {" Station Road, ", " Mill Lane, ", " High Street, ", " Church Walk, ", " Park Avenue, ", " Bridge End, ", " Castle Hill, ", " Orchard Way, "};
 static const char *const towns[] = {"Ashford", "Burnley", "Carlisle", "Dorking", "Epsom", "Falmouth", "Grantham", "Hereford"};
+static const char *const calls[] = {"ring the bell, ", "knock twice, "};
+static const char *const places[] = {"leave it in the porch, ", "give it to a neighbour, "};
+static const char *const times[] = {"not before noon, ", "from six onwards, "};
+static const char *const boxes[] = {"gift wrapped", "without a box"};
 
 static struct book *make_book(void)
 {
@@ -46,6 +50,10 @@ static struct book *make_book(void)
 		o->address[1] = (char)('0' + house % 10);
 		char *to = stpcpy(o->address + 2, streets[(place >> 8) % 8]);
 		strcpy(to, towns[(place >> 16) % 8]);
+		to = stpcpy(o->note, calls[(place >> 24) % 2]);
+		to = stpcpy(to, places[(place >> 25) % 2]);
+		to = stpcpy(to, times[(place >> 26) % 2]);
+		strcpy(to, boxes[(place >> 27) % 2]);
 		b->latest[customer] = (int32_t)id;
 	}
 	return b;
@@ -73,8 +81,8 @@ struct bytes answer(struct bytes request)
 	} else {
 		const struct order *o = &book->orders[latest];
 		size += snprintf(text + size, sizeof text - (size_t)size,
-			"{\"id\":%u,\"day\":%u,\"quantity\":%u,\"cents\":%u,\"status\":\"%s\",\"address\":\"%s\"}}",
-			(unsigned)o->id, (unsigned)o->day, (unsigned)o->quantity, (unsigned)o->cents, o->status, o->address);
+			"{\"id\":%u,\"day\":%u,\"quantity\":%u,\"cents\":%u,\"status\":\"%s\",\"address\":\"%s\",\"note\":\"%s\"}}",
+			(unsigned)o->id, (unsigned)o->day, (unsigned)o->quantity, (unsigned)o->cents, o->status, o->address, o->note);
 	}
 	return (struct bytes){(const unsigned char *)text, (size_t)size};
 }

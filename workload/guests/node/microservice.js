@@ -5,6 +5,10 @@ const customers = 4096;
 const statuses = ['new', 'paid', 'packed', 'shipped'];
 const streets = ['Station Road', 'Mill Lane', 'High Street', 'Church Walk', 'Park Avenue', 'Bridge End', 'Castle Hill', 'Orchard Way'];
 const towns = ['Ashford', 'Burnley', 'Carlisle', 'Dorking', 'Epsom', 'Falmouth', 'Grantham', 'Hereford'];
+const calls = ['ring the bell', 'knock twice'];
+const places = ['leave it in the porch', 'give it to a neighbour'];
+const times = ['not before noon', 'from six onwards'];
+const boxes = ['gift wrapped', 'without a box'];
 
 function scatter(n) {
 	n = Math.imul(n, 0x9e3779b1);
@@ -23,6 +27,8 @@ function makeOrder(id) {
 		cents: quantity * (100 + (scatter(seed) % 5000)),
 		status: statuses[scatter(seed + 4) % 4],
 		address: `${10 + (place % 90)} ${streets[(place >>> 8) % 8]}, ${towns[(place >>> 16) % 8]}`,
+		// A template would be kept as its parts, in four times the memory.
+		note: [calls[(place >>> 24) % 2], places[(place >>> 25) % 2], times[(place >>> 26) % 2], boxes[(place >>> 27) % 2]].join(', '),
 	};
 }
 

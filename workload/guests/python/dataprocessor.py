@@ -33,4 +33,4 @@ def answer(request):
             batch = make_batch()
     if len(request) > 9 or not request.isdigit() or int(request) >= COLUMNS:
         return b"no such column"
-    return str(sum(batch[int(request) :: COLUMNS])).encode()
+    return str(sum(memoryview(batch)[int(request) :: COLUMNS])).encode()

@@ -9,6 +9,10 @@ CUSTOMERS = 4096
 STATUSES = ["new", "paid", "packed", "shipped"]
 STREETS = ["Station Road", "Mill Lane", "High Street", "Church Walk", "Park Avenue", "Bridge End", "Castle Hill", "Orchard Way"]
 TOWNS = ["Ashford", "Burnley", "Carlisle", "Dorking", "Epsom", "Falmouth", "Grantham", "Hereford"]
+CALLS = ["ring the bell", "knock twice"]
+PLACES = ["leave it in the porch", "give it to a neighbour"]
+TIMES = ["not before noon", "from six onwards"]
+BOXES = ["gift wrapped", "without a box"]
 
 making = threading.Lock()
 book = None
@@ -21,7 +25,7 @@ def scatter(n):
 
 
 class Order:
-    __slots__ = ("id", "day", "quantity", "cents", "status", "address")
+    __slots__ = ("id", "day", "quantity", "cents", "status", "address", "note")
 
     def __init__(self, id):
         seed = id * 8
@@ -32,6 +36,7 @@ class Order:
         self.cents = self.quantity * (100 + scatter(seed) % 5000)
         self.status = STATUSES[scatter(seed + 4) % 4]
         self.address = f"{10 + place % 90} {STREETS[(place >> 8) % 8]}, {TOWNS[(place >> 16) % 8]}"
+        self.note = f"{CALLS[(place >> 24) % 2]}, {PLACES[(place >> 25) % 2]}, {TIMES[(place >> 26) % 2]}, {BOXES[(place >> 27) % 2]}"
 
     def as_dict(self):
         return {name: getattr(self, name) for name in self.__slots__}

@@ -91,7 +91,7 @@ func (m *module) instantiate(conf *wasmedge.Configure, interruptible bool) (*gue
 		if res := (*wasmedge.Result)(nil); errors.As(err, &res) && res.GetCode() == C.WasmEdge_ErrCode_MemoryOutOfBounds {
 			// No code has run yet: a data segment does not fit, or nothing
 			// was there for it to fit in.
-			err = enginehost.Exhausted(reservation, err)
+			err = enginehost.Exhausted(reservation, false, err)
 		}
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}

@@ -63,10 +63,10 @@ func (e *Engine) pooled() (*core, error) {
 			return nil, &runtime.Exhausted{
 				What: "address space",
 				Why:  fmt.Sprintf("the engine host has no room for a pool of %d instances", n),
-				Fix:  "lower MaxInstances and hold the instances in several processes, or raise ulimit -v where it is limited",
+				Fix:  "lower MaxInstances and hold the instances in several processes, or raise ulimit -v or -d where it is limited",
 			}
 		}
-		e.pool = newCore(e.options, e.options.MaxInstances)
+		e.pool = newCore(e.options, uint32(e.options.MaxInstances))
 	}
 	return e.pool, nil
 }
@@ -87,15 +87,19 @@ func newCore(o Options, slots uint32) *core {
 // take counts an instance, or refuses one for which there is no slot. Whoever
 // took one gives it back.
 func (c *core) take() error {
-	if n := c.live.Add(1); c.slots > 0 && n > int64(c.slots) {
-		c.live.Add(-1)
-		return &runtime.Exhausted{
-			What: "instances of the pool",
-			Why:  fmt.Sprintf("it has room for %d at a time", c.slots),
-			Fix:  "raise MaxInstances",
+	for {
+		n := c.live.Load()
+		if c.slots > 0 && n >= int64(c.slots) {
+			return &runtime.Exhausted{
+				What: "instances of the pool",
+				Why:  fmt.Sprintf("it has room for %d at a time", c.slots),
+				Fix:  "raise MaxInstances",
+			}
+		}
+		if c.live.CompareAndSwap(n, n+1) {
+			return nil
 		}
 	}
-	return nil
 }
 
 func (c *core) giveBack() { c.live.Add(-1) }
@@ -114,7 +118,7 @@ func lacking(err error, pooled bool) error {
 	if pooled {
 		size = pageSize // the rest is reserved
 	}
-	return enginehost.Exhausted(size, err)
+	return enginehost.Exhausted(size, false, err)
 }
 
 func (c *core) close() {

@@ -48,12 +48,25 @@ func (a API) String() string {
 	return fmt.Sprintf("API(%d)", uint8(a))
 }
 
+// ParseAPI returns the API of that name.
+func ParseAPI(name string) (API, error) {
+	for _, a := range []API{Pooled, Go} {
+		if name == a.String() {
+			return a, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no wasmtime API %q, only %s and %s", name, Pooled, Go)
+}
+
 const (
 	pageSize = 64 << 10
 	// MaxMemory is the largest memory of a guest, in bytes, and the default.
 	MaxMemory = 4 << 30
 	// DefaultInstances is how many instances may live at once by default.
 	DefaultInstances = 1000
+	// MostInstances is more than the address space of any process has room
+	// for.
+	MostInstances = 1 << 20
 )
 
 // Options choose how guests are executed. The zero value is the fast way.
@@ -64,15 +77,15 @@ type Options struct {
 	// rounded down to pages of 64 KiB; 0 is the constant MaxMemory. Growing
 	// beyond it gives the guest -1.
 	MaxMemory uint64
-	// MaxInstances is how many instances may live at once with API Pooled; 0
-	// is DefaultInstances. A slot takes 4.03 GiB of the address space, and
+	// MaxInstances is how many instances may live at once with API Pooled, at
+	// most MostInstances; 0 is DefaultInstances. A slot takes 4.03 GiB of the address space, and
 	// 100 bytes of memory until it is used. 14,000 always fit; some 28,000
 	// fit where Go's heap does not divide the address space, as it does in
 	// about half of all processes (GOEXPERIMENT=norandomizedheapbase64 at
 	// build time avoids that). A pool of up to 1,000 keeps 256 KiB of each
 	// slot that was used; a larger one keeps nothing, and starts in slots that
 	// were used before take six times as long.
-	MaxInstances uint32
+	MaxInstances int
 	// Interruptible makes guest code end when the context of Start, Call or
 	// Run ends; a guest that waits in a WASI call is not woken. The code is
 	// slower for it. Without it only the end of the process ends a guest
@@ -111,6 +124,8 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("there is no wasmtime API %s, only %s and %s", o.API, Pooled, Go)
 	case o.MaxMemory == 0 || o.MaxMemory > MaxMemory:
 		return nil, fmt.Errorf("the memory limit must lie between %d and %d bytes", pageSize, MaxMemory)
+	case o.MaxInstances < 1 || o.MaxInstances > MostInstances:
+		return nil, fmt.Errorf("MaxInstances is %d: it must lie between 1 and %d, or be 0 for %d", o.MaxInstances, MostInstances, DefaultInstances)
 	case o.API == Go && o.Interruptible:
 		return nil, fmt.Errorf("wasmtime-go cannot interrupt a single instance: use the API %s for interruptible calls", Pooled)
 	}

@@ -139,7 +139,10 @@ int wb_module_link(wb_module *m, const struct wasmtime_linker *wasi, wb_failure 
 }
 
 void wb_module_code(const wb_module *m, uintptr_t *start, uintptr_t *end) {
-	wasmtime_module_image_range(m->module, (void **)start, (void **)end);
+	void *first = NULL, *last = NULL;
+	wasmtime_module_image_range(m->module, &first, &last);
+	*start = (uintptr_t)first;
+	*end = (uintptr_t)last;
 }
 
 void wb_module_delete(wb_module *m) {

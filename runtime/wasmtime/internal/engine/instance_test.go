@@ -274,3 +274,30 @@ func resident(t *testing.T) int {
 	}
 	return pages * os.Getpagesize()
 }
+
+// Those that a full pool refuses are never counted, for then they would keep out
+// one for which there is room.
+func TestRefusedAreNotCounted(t *testing.T) {
+	c := &core{slots: 2}
+	for range 2 {
+		if err := c.take(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100_000 {
+				if c.take() == nil {
+					t.Error("a full pool has room")
+					return
+				}
+				if n := c.live.Load(); n != 2 {
+					t.Errorf("%d are counted in a pool of 2", n)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -60,9 +60,13 @@ func (e *Engine) Info(bool) (runtime.Info, error) {
 	}
 	return runtime.Info{
 		Version:  "wazero " + moduleVersion("github.com/tetratelabs/wazero"),
-		Settings: fmt.Sprintf("%s, memory reserved ahead, at most %d MiB an instance, interruptible=%t", how, e.opts.MaxMemory>>20, e.opts.Interruptible),
+		Settings: fmt.Sprintf("%s, memory reserved ahead, at most %d MiB an instance, random numbers of the host, interruptible=%t", how, e.opts.MaxMemory>>20, e.opts.Interruptible),
 	}, nil
 }
+
+// maxMemory is the memory that an instance may have, in bytes: whole pages, and
+// no more than a guest can address.
+func (e *Engine) maxMemory() uint64 { return min(e.opts.MaxMemory/pageSize, 1<<16) * pageSize }
 
 func moduleVersion(path string) string {
 	if b, ok := debug.ReadBuildInfo(); ok {
@@ -82,7 +86,7 @@ func (e *Engine) runtime(ctx context.Context, cacheDir string) (context.Context,
 	if e.opts.Interpreter {
 		config = wazero.NewRuntimeConfigInterpreter()
 	}
-	config = config.WithMemoryLimitPages(uint32(min(e.opts.MaxMemory/pageSize, 1<<16))).WithCloseOnContextDone(e.opts.Interruptible)
+	config = config.WithMemoryLimitPages(uint32(e.maxMemory() / pageSize)).WithCloseOnContextDone(e.opts.Interruptible)
 	if cacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(cacheDir)
 		if err != nil {
@@ -136,11 +140,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	}
 	loaded()
 	config := moduleConfig.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
-	mem, err := reserve(mostMemory(m))
-	if err != nil {
-		return err
-	}
-	guest, err := r.InstantiateModule(mem.provide(ctx), m, config)
+	guest, mem, err := instantiate(ctx, r, m, config, mostMemory(m, e.maxMemory()))
 	if err == nil {
 		placed(mem.regions())
 		err = enter(ctx, guest)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
@@ -178,8 +181,61 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+func TestClosedInstance(t *testing.T) {
+	img := open(t, engine.Options{}, enginehost.Source{Module: wasmtest.Write(t, wasmtest.Reactor(wasmtest.Echo))})
+	inst := start(t, img)
+	if regions, err := inst.(runtime.Mapper).Regions(t.Context()); err != nil || len(regions) != 1 {
+		t.Errorf("a live instance lies in %v, error %v", regions, err)
+	}
+	for range 2 {
+		if err := inst.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if regions, err := inst.(runtime.Mapper).Regions(t.Context()); err == nil {
+		t.Errorf("a closed instance lies in %v", regions)
+	}
+	next := start(t, img)
+	if _, err := next.Call(t.Context(), []byte("next")); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := inst.Call(t.Context(), []byte("closed")); err == nil {
+		t.Errorf("a closed instance answers %q", answer)
+	}
+	if answer, err := next.Call(t.Context(), nil); err != nil || len(answer) != 0 {
+		t.Errorf("the next instance answers %q, error %v", answer, err)
+	}
+}
+
 // bare is a command without a memory.
 var bare = []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x07\x0a\x01\x06_start\x00\x00\x0a\x04\x01\x02\x00\x0b")
+
+// private is a command with a memory of one page that it does not export.
+var private = []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01\x07\x0a\x01\x06_start\x00\x00\x0a\x04\x01\x02\x00\x0b")
+
+// A memory that cannot be had is an error, also where the module does not export
+// it. The test's own process is the one that has no room.
+func TestNoRoomForAMemory(t *testing.T) {
+	if os.Getenv("ENGINE_TEST_NO_ROOM") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoRoomForAMemory$")
+		cmd.Env = append(os.Environ(), "ENGINE_TEST_NO_ROOM=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	exporting := wasmtest.Module(wasmtest.Func{Name: "_start", Type: wasmtest.Void})
+	files := []string{wasmtest.Write(t, exporting), wasmtest.Write(t, private)}
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: 1 << 30, Max: 1 << 30}); err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range files {
+		err := engine.New(engine.Options{MaxMemory: 2 << 30}).Run(t.Context(), enginehost.Source{Module: path}, func() {}, func([]runtime.Region) {})
+		if e := (*runtime.Exhausted)(nil); !errors.As(err, &e) || e.Fix != "raise ulimit -d" {
+			t.Errorf("module %d: error %v does not name what is used up", i, err)
+		}
+	}
+}
 
 // Run tells where a guest lies once it is there and before any of it has run.
 func TestPlaced(t *testing.T) {
@@ -190,7 +246,7 @@ func TestPlaced(t *testing.T) {
 			module   []byte
 			memories int
 			fails    bool
-		}{{"trapping", trapping, 1, true}, {"without a memory", bare, 0, false}} {
+		}{{"trapping", trapping, 1, true}, {"with a memory of its own", private, 1, false}, {"without a memory", bare, 0, false}} {
 			var told []string
 			memories := 0
 			err := engine.New(opts).Run(t.Context(), enginehost.Source{Module: wasmtest.Write(t, tt.module)}, func() { told = append(told, "loaded") }, func(regions []runtime.Region) {

@@ -22,7 +22,7 @@ func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &image{src: src, ctx: ctx, runtime: r, interruptible: e.opts.Interruptible}, nil
+	return &image{src: src, ctx: ctx, runtime: r, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
 }
 
 // image is a reactor whose instances share one wazero runtime.
@@ -30,6 +30,7 @@ type image struct {
 	src           enginehost.Source
 	ctx           context.Context // carries wazero's settings, not a deadline
 	runtime       wazero.Runtime
+	limit         uint64 // of an instance's memory, in bytes
 	interruptible bool
 
 	mu       sync.RWMutex          // held for reading while an instance is made
@@ -90,13 +91,8 @@ func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, *m
 		i.mu.RLock()
 	}
 	defer i.mu.RUnlock()
-	reserved, err := reserve(i.most)
+	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, moduleConfig, i.most)
 	if err != nil {
-		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
-	}
-	m, err := i.runtime.InstantiateModule(reserved.provide(i.ctx), i.compiled, moduleConfig)
-	if err != nil {
-		reserved.Free()
 		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
 	}
 	return m, reserved, nil
@@ -113,7 +109,7 @@ func (i *image) load() error {
 	if err != nil {
 		return err
 	}
-	i.compiled, i.most = m, mostMemory(m)
+	i.compiled, i.most = m, mostMemory(m, i.limit)
 	return nil
 }
 
@@ -139,6 +135,8 @@ func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time
 	mark(runtime.Ready, time.Now())
 	return nil
 }
+
+var errClosed = errors.New("the instance is closed")
 
 // instance is a live module.
 type instance struct {
@@ -172,6 +170,9 @@ func (i *instance) reserve(ctx context.Context, request api.Function, size uint3
 func (i *instance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if i.module.IsClosed() { // its memory is another's by now
+		return nil, errClosed
 	}
 	if !i.interruptible {
 		ctx = context.Background() // wazero would look into every layer of ctx, and heed none
@@ -210,6 +211,9 @@ func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Ge
 
 // Regions tells where the instance's memory lies.
 func (i *instance) Regions(context.Context) ([]runtime.Region, error) {
+	if i.module.IsClosed() {
+		return nil, errClosed
+	}
 	return i.reserved.regions(), nil
 }
 

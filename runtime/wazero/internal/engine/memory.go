@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
 
@@ -25,12 +26,13 @@ var free struct {
 // keep is how many regions of one size are kept for later instances.
 const keep = 64
 
-// mostMemory is the largest size that the memory which m exports may get, in
-// bytes: the module's own or the engine's limit.
-func mostMemory(m wazero.CompiledModule) int {
+// mostMemory is the largest size that the memory of m may get, in bytes: the
+// module's own or limit, the engine's. wazero tells nothing of a memory that the
+// module does not export, so that it may have one counts as one of that limit.
+func mostMemory(m wazero.CompiledModule, limit uint64) int {
 	definition, ok := m.ExportedMemories()[exchange.Memory]
 	if !ok {
-		return 0
+		return int(limit)
 	}
 	pages, _ := definition.Max()
 	return int(pages) * pageSize
@@ -39,6 +41,11 @@ func mostMemory(m wazero.CompiledModule) int {
 // reserve returns a memory of size bytes at most. It goes back with the instance
 // to which provide gives it, or by Free. It is reserved before there is an
 // instance because wazero panics if it does not get one.
+//
+// It is writable from the beginning. To make it so as it is used would divide it
+// in two maps, of which a process may have 65,530 by default, where reservations
+// side by side are one; a start would take 3 µs more. For this a limit on data,
+// and a kernel that promises no more than it has, count all of it.
 func reserve(size int) (*memory, error) {
 	if size == 0 {
 		return &memory{}, nil
@@ -52,25 +59,28 @@ func reserve(size int) (*memory, error) {
 	region, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		err = fmt.Errorf("reserving %d MiB for a memory: %w", size>>20, err)
-		return nil, enginehost.Exhausted(uint64(size), err)
+		return nil, enginehost.Exhausted(uint64(size), true, err)
 	}
 	return &memory{region: region}, nil
 }
 
-// provide makes the instance that ctx instantiates take this memory. It is
-// reserved whole, so that growing never copies, and used again by later
-// instances.
-func (m *memory) provide(ctx context.Context) context.Context {
-	return experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
-		if most <= uint64(len(m.region)) {
-			return m
-		}
-		other, err := reserve(int(most)) // the module does not export it
-		if err != nil {
-			return &memory{}
-		}
-		return other
-	}))
+// instantiate makes an instance, in which no code has run yet, with a memory that
+// is reserved whole, so that growing never copies, and that later instances use
+// again. most is its largest size in bytes.
+func instantiate(ctx context.Context, r wazero.Runtime, m wazero.CompiledModule, config wazero.ModuleConfig, most int) (api.Module, *memory, error) {
+	reserved, err := reserve(most)
+	if err != nil {
+		return nil, nil, err
+	}
+	taken := false
+	guest, err := r.InstantiateModule(experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
+		taken = true
+		return reserved
+	})), m, config)
+	if err != nil || !taken {
+		reserved.Free()
+	}
+	return guest, reserved, err
 }
 
 // regions tells where the memory lies. wazero's code needs no telling: no other

@@ -20,6 +20,10 @@ var (
 	statuses = []string{"new", "paid", "packed", "shipped"}
 	streets  = []string{"Station Road", "Mill Lane", "High Street", "Church Walk", "Park Avenue", "Bridge End", "Castle Hill", "Orchard Way"}
 	towns    = []string{"Ashford", "Burnley", "Carlisle", "Dorking", "Epsom", "Falmouth", "Grantham", "Hereford"}
+	calls    = []string{"ring the bell", "knock twice"}
+	places   = []string{"leave it in the porch", "give it to a neighbour"}
+	times    = []string{"not before noon", "from six onwards"}
+	boxes    = []string{"gift wrapped", "without a box"}
 )
 
 type order struct {
@@ -29,6 +33,7 @@ type order struct {
 	Cents    uint32 `json:"cents"`
 	Status   string `json:"status"`
 	Address  string `json:"address"`
+	Note     string `json:"note"`
 }
 
 type summary struct {
@@ -49,6 +54,7 @@ func makeOrder(id uint32) *order {
 		Cents:    quantity * (100 + number.Scatter(seed)%5000),
 		Status:   statuses[number.Scatter(seed+4)%4],
 		Address:  strconv.Itoa(10+int(place%90)) + " " + streets[(place>>8)%8] + ", " + towns[(place>>16)%8],
+		Note:     calls[(place>>24)%2] + ", " + places[(place>>25)%2] + ", " + times[(place>>26)%2] + ", " + boxes[(place>>27)%2],
 	}
 }
 
