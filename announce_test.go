@@ -23,7 +23,7 @@ var units = []struct{ unit, better string }{
 	{"pss-B", "lower"}, {"rss-B", "lower"}, {"vms-B", "lower"}, {"shared-B", "lower"}, {"private-B", "lower"}, {"total-B", "lower"},
 	{"app-text-B", "lower"}, {"app-heap-B", "lower"}, {"app-anon-B", "lower"}, {"app-jit-B", "lower"}, {"v8-heap-B", "lower"}, {"language-B", "lower"}, {"libs-B", "lower"},
 	{"engine-B", "lower"}, {"linear-B", "lower"}, {"stack-B", "lower"}, {"code-B", "lower"},
-	{"shim-B", "lower"}, {"daemon-B", "lower"}, {"kernel-B", "lower"}, {"cgroup-B", "lower"}, {"cgroup-peak-B", "lower"}, {"cgroup-kernel-B", "lower"},
+	{"shim-B", "lower"}, {"daemon-B", "lower"}, {"kernel-B", "lower"}, {"swap-B", "lower"}, {"cgroup-B", "lower"}, {"cgroup-peak-B", "lower"}, {"cgroup-kernel-B", "lower"},
 	{"inst-B", "lower"}, {"inst-low-B", "lower"}, {"inst-high-B", "lower"}, {"base-B", "lower"}, {"available-B", "lower"},
 	{"inst", "higher"}, {"inst-128GB", "higher"}, {"inst-128GB-low", "higher"}, {"inst-128GB-high", "higher"}, {"inst/s", "higher"}, {"settle-ns", "lower"}, {"unsettled", "lower"},
 	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
@@ -32,7 +32,8 @@ var units = []struct{ unit, better string }{
 // exactUnits are those of figures that do not vary.
 var exactUnits = []string{
 	"base-os-B",
-	"ended-by-flag", "ended-by-free-memory", "ended-by-map-count", "ended-by-address-space", "ended-by-tasks", "ended-by-open-files", "ended-by-time", "ended-by-runtime",
+	"ended-by-flag", "ended-by-" + string(measure.LimitFreeMemory), "ended-by-" + string(measure.LimitMapCount), "ended-by-" + string(measure.LimitAddressSpace),
+	"ended-by-" + string(measure.LimitTasks), "ended-by-" + string(measure.LimitOpenFiles), "ended-by-" + string(measure.LimitTime), "ended-by-" + string(measure.LimitRuntime),
 }
 
 // announce writes what a reader of the results must know before the first of

@@ -16,12 +16,21 @@ import (
 
 func hello(l workload.Language) (workload.Workload, error) { return onBase(workload.Hello(l)), nil }
 
+// startTable has the cells of starts. Node.js without its compiler is the
+// article's for computing and not for starting.
+var startTable = table{workload: "hello", guest: hello, guests: []workload.Language{workload.C, workload.Go, workload.Node, workload.Python}}
+
+// principal are the runtimes without those that differ from one of them only in
+// when or whether a module is compiled, which shows in a cold start and in
+// computing.
+var principal = []string{"native", "wazero", "wazero-embedded", "wasmtime", "wasmtime-embedded", "wasmedge", "wasmedge-embedded", "spin", "runc", "containerd", "docker", "containerd-wasmtime"}
+
 // BenchmarkColdStart is the article's cold start: from nothing of the guest in
 // any process to its first checked answer. The image is prepared: compiled or
 // unpacked. With cache=cold the host's page cache is dropped before each start.
 // A host process of an embedded runtime lives on, without the module.
 func BenchmarkColdStart(b *testing.B) {
-	eachImage(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.Image]) {
+	eachImage(b, startTable, func(b *testing.B, c cell[runtime.Image]) {
 		b.Run("cache=warm", func(b *testing.B) {
 			benchmarkStarts(b, c, measure.StartOptions{First: true})
 		})
@@ -37,7 +46,9 @@ func BenchmarkColdStart(b *testing.B) {
 // that exists, or another start of an image that has been started before, with
 // what it keeps in memory. What can be paused is paused and resumed too.
 func BenchmarkWarmStart(b *testing.B) {
-	eachImage(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.Image]) {
+	t := startTable
+	t.runtimes = principal
+	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
 		inst := start(b, c.image)
 		_, restarts := inst.(runtime.Restarter)
 		if !restarts {
@@ -100,7 +111,9 @@ func benchmarkRestarts(b *testing.B, inst runtime.Instance, w workload.Workload)
 // page cache warm. A host process of an embedded runtime lives on, without the
 // module.
 func BenchmarkFirstRequest(b *testing.B) {
-	eachServer(b, table{workload: "hello", guest: hello}, func(b *testing.B, c cell[runtime.ServerImage]) {
+	t := startTable
+	t.runtimes = principal
+	eachServer(b, t, func(b *testing.B, c cell[runtime.ServerImage]) {
 		opts := measure.StartOptions{Limit: *flagOpLimit}
 		if _, err := measure.FirstRequests(b.Context(), c.image, c.workload, *flagWarmups, opts); err != nil {
 			b.Fatal(err)

@@ -2,7 +2,6 @@ package wasmbench
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -22,60 +21,74 @@ import (
 // slope of the memory that the host no longer has available. With shim=shared
 // all containers are under one shim.
 func BenchmarkMemoryScaling(b *testing.B) {
+	findKernelFloor(b)
 	t := table{workload: "hello", guest: hello, as: crowd, guests: []workload.Language{workload.C},
 		runtimes: []string{"native", "wazero-embedded", "wasmtime", "wasmtime-embedded", "containerd", "docker", "containerd-wasmtime"}}
 	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
 		benchmarkScaling(b, c)
-		if c.Name() != "containerd" {
+		manager, ok := c.Runtime.(*containerd.Runtime)
+		if !ok || c.Name() != "containerd" {
 			return
 		}
 		b.Run("shim=shared", func(b *testing.B) {
-			shared := containerd.New(containerd.Options{Address: *flagContainerd, SharedShim: true})
-			defer func() {
-				if err := shared.Close(); err != nil {
-					b.Error(err)
-				}
-			}()
-			img, err := shared.Prepare(b.Context(), c.workload)
+			img, err := manager.SharedShim().Prepare(b.Context(), c.workload)
 			if err != nil {
-				b.Fatal(err)
+				absent(b, c.language, c.Name(), err)
 			}
-			defer func() {
-				if err := img.Close(); err != nil {
-					b.Error(err)
-				}
-			}()
+			defer closeInstance(b, img)
 			c.image = img
 			benchmarkScaling(b, c)
 		})
 	})
 }
 
-// benchmarkScaling grows one population from number to number.
+// benchmarkScaling grows one population from number to number. A number that is
+// asked for again, by -count, has a population of its own.
 func benchmarkScaling(b *testing.B, c cell[runtime.Image]) {
-	p := newPopulation(b, c)
-	defer closeInstance(b, p)
-	s := newScaling(b, p)
-	for _, n := range suite.scaling {
+	var p *measure.Population
+	var s *measure.Scaling
+	begin := func() {
+		if p != nil {
+			closeInstance(b, p)
+		}
+		p = newPopulation(c)
+		s = newScaling(b, p)
+	}
+	begin()
+	defer func() { closeInstance(b, p) }()
+	var ended error
+	for i, n := range suite.scaling {
 		b.Run("instances="+strconv.Itoa(n), func(b *testing.B) {
 			lasting(b, func() []measure.Metric {
+				if ended == nil && p.Len() >= n {
+					begin()
+					for _, smaller := range suite.scaling[:i] {
+						if _, err := s.Measure(b.Context(), smaller); err != nil {
+							absent(b, c.language, c.Name(), err)
+						}
+					}
+				}
+				if ended != nil {
+					b.Skip(ended)
+				}
 				before := p.Len()
 				h, err := s.Measure(b.Context(), n)
 				if limit := (*measure.LimitReached)(nil); errors.As(err, &limit) {
-					comment("ended %s: %s", b.Name(), oneLine(limit.Error()))
+					comment("ended %s: %s; these take %d bytes in all", b.Name(), oneLine(limit.Error()), h.Total())
+					ended = limit
 					b.Skip(limit)
 				}
 				if err != nil {
-					b.Fatal(err)
+					absent(b, c.language, c.Name(), err)
 				}
-				return slices.Concat(h.Metrics(), measure.StartMetrics(p.Timelines()[before:]), slope(s))
+				return slices.Concat(h.Metrics(), measure.StartMetrics(p.Timelines()[before:]), slope(b, s))
 			})
 		})
 	}
 }
 
 func newScaling(b *testing.B, p *measure.Population) *measure.Scaling {
-	s, err := measure.NewScaling(b.Context(), p, measure.SettleOptions{Window: *flagSettle})
+	s, err := measure.NewScaling(b.Context(), p, holdOptions())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -97,37 +110,43 @@ func crowd(c *candidate) *candidate {
 	return &large
 }
 
-func newPopulation(b *testing.B, c cell[runtime.Image]) *measure.Population {
+// newPopulation returns a population of a cell's image that grows as the flags
+// say.
+func newPopulation(c cell[runtime.Image]) *measure.Population {
 	parallel := 0
 	if _, ok := c.image.(runtime.StartTimer); ok {
 		parallel = 1 // in one process they would only wait for each other
 	}
 	last := time.Now()
 	return measure.NewPopulation(c.image, c.workload, measure.PopulationOptions{
-		Parallel: parallel,
-		Limit:    *flagOpLimit,
-		Limits:   measure.Limits{FreeMemory: *flagFreeMemory << 20, Time: *flagHoldTime},
+		Parallel:       parallel,
+		OperationLimit: *flagOpLimit,
+		Limits:         measure.Limits{FreeMemory: *flagFreeMemory << 20, Time: *flagHoldTime},
 		Progress: func(held int) {
 			if !suite.midLine && time.Since(last) > 5*time.Second {
 				last = time.Now()
-				progress("%s: %d instances", b.Name(), held)
+				progress("%d instances of %s are held", held, c.workload.Name())
 			}
 		},
 	})
 }
 
 // slope is what the line through all holdings so far says, where there are
-// enough of them.
-func slope(s *measure.Scaling) []measure.Metric {
+// enough of them and it is known to rise.
+func slope(b *testing.B, s *measure.Scaling) []measure.Metric {
 	line, err := s.Fit()
 	if err != nil {
+		return nil
+	}
+	if !line.Grows() {
+		comment("no slope of %s: it may be nothing, with an interval from %.0f to %.0f bytes an instance; hold more", b.Name(), line.SlopeLow, line.SlopeHigh)
 		return nil
 	}
 	metrics := []measure.Metric{
 		{Value: line.Slope, Unit: "inst-B"}, {Value: line.SlopeLow, Unit: "inst-low-B"}, {Value: line.SlopeHigh, Unit: "inst-high-B"},
 		{Value: line.Intercept, Unit: "base-B"},
 	}
-	if available, err := s.FitAvailable(); err == nil {
+	if available, err := s.FitAvailable(); err == nil && available.Grows() { // else what the host does besides hides it
 		metrics = append(metrics, measure.Metric{Value: available.Slope, Unit: "available-B"})
 	}
 	return metrics
@@ -138,7 +157,7 @@ func slope(s *measure.Scaling) []measure.Metric {
 // them have answered; once memory has settled a sample is asked again. inst is
 // how many there are on this host, ended-by-NAME what ended the growth. inst-128GB is
 // an extrapolation: how many the memory of a host with 128 GiB would hold by the
-// line through a quarter, half and all of them, with the interval that the
+// line through several numbers of them, with the interval that the
 // slope's has of 95 %; other limits may come first there.
 //
 // The four apps differ in the memory that an instance works on: hello has none,
@@ -146,6 +165,7 @@ func slope(s *measure.Scaling) []measure.Metric {
 // dataprocessor a batch of numbers that it reads whole; their constructors in
 // package workload tell the sizes.
 func BenchmarkDensity(b *testing.B) {
+	findKernelFloor(b)
 	for _, app := range workload.Apps() {
 		t := table{workload: app, guest: func(l workload.Language) (workload.Workload, error) {
 			g, err := workload.App(app, l)
@@ -166,7 +186,7 @@ func BenchmarkDensity(b *testing.B) {
 const asked = 100
 
 func density(b *testing.B, c cell[runtime.Image]) []measure.Metric {
-	p := newPopulation(b, c)
+	p := newPopulation(c)
 	defer closeInstance(b, p)
 	s := newScaling(b, p)
 	most, ended := *flagDensity, "flag"
@@ -176,41 +196,51 @@ func density(b *testing.B, c cell[runtime.Image]) []measure.Metric {
 	var h measure.Holding
 	var err error
 	for _, n := range steps(most) {
-		h, err = s.Measure(b.Context(), n)
-		if err != nil {
+		if h, err = s.Measure(b.Context(), n); err != nil {
 			break
 		}
 	}
 	switch limit := (*measure.LimitReached)(nil); {
-	case errors.As(err, &limit) && h.Instances > 0:
-		ended = limit.Limit
+	case errors.As(err, &limit):
+		ended = string(limit.Limit)
 		comment("ended %s: %s", b.Name(), oneLine(limit.Error()))
+		if p.Len() == 0 {
+			b.Skip(limit)
+		}
 	case err != nil:
-		b.Fatal(err)
+		absent(b, c.language, c.Name(), err)
 	}
 	if err := p.Check(b.Context(), asked); err != nil {
 		b.Fatalf("asking %d of the %d instances that are held: %v", min(asked, p.Len()), p.Len(), err)
 	}
 	metrics := slices.Concat([]measure.Metric{{Value: float64(h.Instances), Unit: "inst"}, {Value: 1, Unit: "ended-by-" + ended}},
-		h.Metrics(), measure.StartMetrics(p.Timelines()), slope(s))
-	if line, err := s.Fit(); err == nil {
-		metrics = append(metrics, extrapolated(line)...)
+		h.Metrics(), measure.StartMetrics(p.Timelines()), slope(b, s), extrapolated(s))
+	i := slices.IndexFunc(metrics, func(m measure.Metric) bool { return m.Unit == "inst/s" })
+	if i >= 0 { // of the last step
+		metrics[i].Value = s.Rate()
 	}
 	return metrics
 }
 
-// steps are the numbers of instances through which a line is laid.
-func steps(most int) []int {
-	return slices.Compact([]int{max(most/4, 1), max(most/2, 1), max(3*most/4, 1), most})
+// steps are the numbers of instances through which a line is laid: doubled from
+// a few, so that there is a line below every limit.
+func steps(most int) (ns []int) {
+	for n := max(1, min(most/4, 25)); n < most*3/4; n *= 2 {
+		ns = append(ns, n)
+	}
+	return append(ns, most)
 }
 
-// extrapolated tells how many instances fit where a line leads.
-func extrapolated(line measure.Line) []measure.Metric {
-	const host = 128 << 30
-	n, low, high := line.Fits(host)
-	metrics := []measure.Metric{{Value: n, Unit: "inst-128GB"}, {Value: low, Unit: "inst-128GB-low"}}
-	if !math.IsInf(high, 0) { // else the slope may be nothing
-		metrics = append(metrics, measure.Metric{Value: high, Unit: "inst-128GB-high"})
+// extrapolated tells how many instances fit in the memory of a larger host where
+// the line leads: what stays free there is the same share, and what the system and
+// other programs have is as much as here.
+func extrapolated(s *measure.Scaling) []measure.Metric {
+	const host, free = 128 << 30, 128 << 30 / 16
+	line, err := s.Fit()
+	if err != nil || !line.Grows() {
+		return nil
 	}
-	return metrics
+	used := s.Before().Total - s.Before().Available
+	n, low, high := line.Fits(float64(host - free - used))
+	return []measure.Metric{{Value: n, Unit: "inst-128GB"}, {Value: low, Unit: "inst-128GB-low"}, {Value: high, Unit: "inst-128GB-high"}}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -46,7 +47,7 @@ var (
 
 // defaultBenchtime keeps a run of everything under ten minutes on two cores;
 // testing's own is twice as long.
-const defaultBenchtime = "500ms"
+const defaultBenchtime = "250ms"
 
 // configure checks the flags and decides which runtimes there are.
 func configure() error {
@@ -80,10 +81,13 @@ func configure() error {
 		*flagSeed = rand.Uint64()
 	}
 	// A benchmark that ends before its benchtime is made to run again and again.
-	if d, err := time.ParseDuration(benchtime.Value.String()); err == nil && *flagBudget > 0 {
-		*flagBudget = max(*flagBudget, d)
+	if d, err := time.ParseDuration(benchtime.Value.String()); err == nil {
+		suite.benchtime = d
+		if *flagBudget > 0 {
+			*flagBudget = max(*flagBudget, d)
+		}
 	}
-	suite.kept, suite.begun = map[string]io.Closer{}, map[string]bool{}
+	suite.kept, suite.lasting = map[string]io.Closer{}, map[string][]measure.Metric{}
 	if err := configureHolding(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,17 +17,15 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// principal are the runtimes that differ in what they keep in memory: when a
-// module is compiled shows in its start.
-var principal = []string{"native", "wazero", "wazero-embedded", "wasmtime", "wasmtime-embedded", "wasmedge", "wasmedge-embedded", "spin", "runc", "containerd", "docker", "containerd-wasmtime"}
-
 // BenchmarkMemory is the article's memory footprint with its two profiles: what
 // one instance takes that has answered and has settled, and what that consists
 // of. Node.js guests are HTTP servers, as the article's is. total-B is the PSS of
 // the instance's own processes (pss-B) and of the daemons that it needs, and what
 // the kernel's memory has grown by; the components add up to it.
 func BenchmarkMemory(b *testing.B) {
-	t := table{workload: "hello", guest: hello, guests: []workload.Language{workload.C, workload.Go, workload.Node, workload.Python}, runtimes: principal}
+	findKernelFloor(b)
+	t := startTable
+	t.runtimes = principal
 	eachCell(b, t, prepareResident, func(b *testing.B, c cell[io.Closer]) {
 		lasting(b, func() []measure.Metric {
 			before, err := measure.ReadHostMemory(b.Context())
@@ -37,7 +36,7 @@ func BenchmarkMemory(b *testing.B) {
 			defer closeInstance(b, r)
 			metrics, err := profile(b.Context(), c, r, before)
 			if err != nil {
-				b.Fatal(err)
+				absent(b, c.language, c.Name(), err)
 			}
 			return metrics
 		})
@@ -49,12 +48,18 @@ func BenchmarkMemory(b *testing.B) {
 // processes.
 func lasting(b *testing.B, f func() []measure.Metric) {
 	if b.N == 1 {
-		_, suite.midLine = suite.begun[b.Name()]
-		suite.begun[b.Name()] = true
-		suite.lasting = f()
+		_, suite.midLine = suite.lasting[b.Name()]
+		suite.lasting[b.Name()] = nil
+		suite.lasting[b.Name()] = f()
+		// What ends before its benchtime is made to run again, and with b.N set
+		// to 1 each time without end.
+		if rest := suite.benchtime - b.Elapsed(); rest > 0 {
+			time.Sleep(rest)
+		}
 	}
-	report(b, 1, suite.lasting)
-	if !hasTime(suite.lasting) {
+	metrics := suite.lasting[b.Name()]
+	report(b, 1, metrics)
+	if !hasTime(metrics) {
 		b.ReportMetric(0, "ns/op") // there is no operation that has a time
 	}
 }
@@ -70,13 +75,16 @@ func hasTime(metrics []measure.Metric) bool {
 
 // prepareResident prepares a guest in the form in which its memory is measured.
 func prepareResident(ctx context.Context, c *candidate, w workload.Workload) (io.Closer, error) {
-	if g, ok := w.(*workload.Guest); ok && onV8(g.Language()) {
+	if onV8(w) {
 		return prepareServer(ctx, c, w)
 	}
 	return prepareImage(ctx, c, w)
 }
 
-func onV8(l workload.Language) bool { return l == workload.Node || l == workload.NodeJitless }
+func onV8(w workload.Workload) bool {
+	g, ok := w.(*workload.Guest)
+	return ok && (g.Language() == workload.Node || g.Language() == workload.NodeJitless)
+}
 
 // resident is an instance or a service that has answered.
 type resident interface {
@@ -91,11 +99,10 @@ func bringUp(b *testing.B, c cell[io.Closer]) resident {
 	defer cancel()
 	var r resident
 	var err error
-	switch img := c.image.(type) {
-	case runtime.Image:
-		r, _, err = runtime.FirstAnswer(ctx, img, c.workload.Request(), c.workload.Check)
-	case runtime.ServerImage:
-		r, _, err = measure.FirstResponse(ctx, img, c.workload)
+	if onV8(c.workload) {
+		r, _, err = measure.FirstResponse(ctx, c.image.(runtime.ServerImage), c.workload)
+	} else {
+		r, _, err = runtime.FirstAnswer(ctx, c.image.(runtime.Image), c.workload.Request(), c.workload.Check)
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -106,25 +113,30 @@ func bringUp(b *testing.B, c cell[io.Closer]) resident {
 // profile reads what a resident instance takes.
 func profile(ctx context.Context, c cell[io.Closer], r resident, before measure.HostMemory) ([]measure.Metric, error) {
 	scope := r.Scope()
-	opts := measure.ProfileOptions{Interpreted: c.language.Interpreted()}
-	if svc, ok := r.(runtime.Service); ok && onV8(c.language) {
-		heap, err := v8Heap(ctx, svc)
-		if err != nil {
+	service, _ := r.(runtime.Service)
+	if onV8(c.workload) {
+		if _, err := v8Heap(ctx, service); err != nil { // to be asked is not to be seen in what follows
 			return nil, err
 		}
-		opts.V8Heap = heap
 	}
-	held, err := measure.Hold(ctx, 1, scope, before, measure.SettleOptions{Window: *flagSettle})
+	held, err := measure.Hold(ctx, 1, scope, before, holdOptions())
 	if err != nil {
 		return nil, err
 	}
-	var regions []runtime.Region
-	if m, ok := r.(runtime.Mapper); ok {
-		if regions, err = m.Regions(ctx); err != nil {
+	opts := measure.ProfileOptions{Interpreted: c.language.Interpreted()}
+	if onV8(c.workload) {
+		if opts.V8Heap, err = v8Heap(ctx, service); err != nil {
 			return nil, err
 		}
 	}
-	components, err := measure.Profile(ctx, scope, regions, opts)
+	if m, ok := r.(runtime.Mapper); ok {
+		opts.Engine = true
+		if opts.Regions, err = m.Regions(ctx); err != nil {
+			return nil, err
+		}
+	}
+	opts.Engine = opts.Engine || slices.Contains([]string{"spin", "containerd-wasmtime"}, c.Name()) // which tell nothing
+	components, err := measure.Profile(ctx, scope, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -135,27 +147,60 @@ func profile(ctx context.Context, c cell[io.Closer], r resident, before measure.
 	for _, part := range components {
 		metrics = append(metrics, measure.Metric{Value: float64(part.Bytes), Unit: part.Name + "-B"})
 	}
-	if scope.Cgroup != "" {
-		u, err := measure.CgroupMemory.Read(ctx, scope)
-		if err != nil {
-			return nil, err
-		}
-		for unit, bytes := range map[string]int64{"cgroup-B": u.Cgroup.Usage, "cgroup-peak-B": u.Cgroup.Peak, "cgroup-kernel-B": u.Cgroup.Kernel} {
-			if bytes > 0 { // else this kernel does not tell
-				metrics = append(metrics, measure.Metric{Value: float64(bytes), Unit: unit})
-			}
-		}
-		if layered, ok := c.workload.(workload.Layered); ok {
-			if dir, _, err := layered.Base(ctx); err == nil && dir != "" {
-				size, err := cache.Size(dir)
-				if err != nil {
-					return nil, err
-				}
-				metrics = append(metrics, measure.Metric{Value: float64(size), Unit: "base-os-B"})
-			}
+	if scope.Cgroup == "" {
+		return metrics, nil
+	}
+	container, err := ofContainer(ctx, c, scope)
+	return append(metrics, container...), err
+}
+
+// ofContainer reads what the kernel charges a container's cgroup, where it
+// tells, and what its base takes on disk.
+func ofContainer(ctx context.Context, c cell[io.Closer], scope runtime.Scope) (metrics []measure.Metric, err error) {
+	u, err := measure.CgroupMemory.Read(ctx, scope)
+	if errors.As(err, new(*runtime.Unavailable)) {
+		comment("no cgroup-B of %s: %s", c.Name(), oneLine(err.Error()))
+	} else if err != nil {
+		return nil, err
+	}
+	for _, m := range []measure.Metric{
+		{Value: float64(u.Cgroup.Usage), Unit: "cgroup-B"},
+		{Value: float64(u.Cgroup.Peak), Unit: "cgroup-peak-B"},
+		{Value: float64(u.Cgroup.Kernel), Unit: "cgroup-kernel-B"},
+	} {
+		if m.Value > 0 { // else this kernel does not tell
+			metrics = append(metrics, m)
 		}
 	}
-	return metrics, nil
+	layered, ok := c.workload.(workload.Layered)
+	if !ok {
+		return metrics, nil
+	}
+	dir, _, err := layered.Base(ctx)
+	if err != nil || dir == "" {
+		return metrics, err
+	}
+	size, err := cache.Size(dir)
+	return append(metrics, measure.Metric{Value: float64(size), Unit: "base-os-B"}), err
+}
+
+// holdOptions say when memory is read.
+func holdOptions() measure.HoldOptions {
+	return measure.HoldOptions{Settle: measure.SettleOptions{Window: *flagSettle}, KernelFloor: suite.kernelFloor}
+}
+
+// findKernelFloor reads once a run by how much the kernel's memory moves while
+// nothing is measured.
+func findKernelFloor(b *testing.B) {
+	if suite.kernelFloor > 0 {
+		return
+	}
+	floor, err := measure.KernelFloor(b.Context(), *flagSettle)
+	if err != nil {
+		b.Fatal(err)
+	}
+	suite.kernelFloor = floor
+	comment("the kernel's memory moves by %d bytes in %v while nothing is measured: kernel-B is left out below that", floor, *flagSettle)
 }
 
 // v8Heap asks a Node.js server how large V8 has made its heap, in bytes.
@@ -173,8 +218,11 @@ func v8Heap(ctx context.Context, svc runtime.Service) (int64, error) {
 	}
 	defer response.Body.Close()
 	var usage struct{ HeapTotal int64 }
-	if err := json.NewDecoder(response.Body).Decode(&usage); err != nil || response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("asking Node.js for its memory: status %s: %w", response.Status, errors.Join(err))
+	if response.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("asking Node.js for its memory at /memory: status %s", response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&usage); err != nil {
+		return 0, fmt.Errorf("asking Node.js for its memory: %w", err)
 	}
 	return usage.HeapTotal, nil
 }

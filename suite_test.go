@@ -32,15 +32,16 @@ type candidate struct {
 
 // suite is what TestMain sets up for the benchmarks.
 var suite struct {
-	candidates []*candidate
-	required   []string
-	order      *rand.Rand
-	kept       map[string]io.Closer // images that stay prepared
-	lasting    []measure.Metric     // what the lasting benchmark that runs has measured
-	begun      map[string]bool      // the lasting benchmarks that have run, by their names
-	midLine    bool                 // testing has begun a line of the results: nothing may be printed
-	comments   []string             // what is to be printed after it
-	scaling    []int                // -scaling.instances
+	candidates  []*candidate
+	required    []string
+	order       *rand.Rand
+	kept        map[string]io.Closer        // images that stay prepared
+	lasting     map[string][]measure.Metric // what lasting benchmarks have measured, by their names
+	benchtime   time.Duration               // -benchtime; 0 where that is a number of iterations
+	kernelFloor int64                       // bytes by which the kernel's memory moves on its own; 0 until it has been read
+	midLine     bool                        // testing has begun a line of the results: nothing may be printed
+	comments    []string                    // what is to be printed after it
+	scaling     []int                       // -scaling.instances
 }
 
 // all returns every runtime, in the order of the tables' columns.

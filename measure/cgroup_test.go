@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,6 +162,11 @@ func TestCgroupMount(t *testing.T) {
 	legacy := func(controllers string) *mountinfo.Info {
 		return &mountinfo.Info{Mountpoint: "/sys/fs/cgroup/" + controllers, FSType: "cgroup", VFSOptions: "rw," + controllers}
 	}
+	part := func(m *mountinfo.Info, at, root string) *mountinfo.Info {
+		p := *m
+		p.Mountpoint, p.Root = at, root
+		return &p
+	}
 	empty, cpu, all := unified("\n"), unified("cpu pids\n"), unified("cpuset cpu io memory pids\n")
 	for name, test := range map[string]struct {
 		mounts  []*mountinfo.Info
@@ -172,6 +178,9 @@ func TestCgroupMount(t *testing.T) {
 		"hybrid":                {[]*mountinfo.Info{empty, legacy("cpu"), legacy("memory")}, "/sys/fs/cgroup/memory", 1},
 		"hybrid, version 2 has": {[]*mountinfo.Info{legacy("cpu"), all}, all.Mountpoint, 2},
 		"version 2":             {[]*mountinfo.Info{all}, all.Mountpoint, 2},
+		"a container's before":  {[]*mountinfo.Info{part(legacy("memory"), "/c", "/containers/one"), part(legacy("memory"), "/all", "/")}, "/all", 1},
+		"a container's behind":  {[]*mountinfo.Info{part(legacy("memory"), "/all", "/"), part(legacy("memory"), "/c", "/containers/one")}, "/all", 1},
+		"a container's alone":   {[]*mountinfo.Info{part(legacy("memory"), "/c", "/containers/one")}, "/c", 1},
 		"disabled":              {[]*mountinfo.Info{cpu, legacy("cpu")}, "", 0},
 		"none":                  {nil, "", 0},
 	} {
@@ -182,6 +191,26 @@ func TestCgroupMount(t *testing.T) {
 		var u *runtime.Unavailable
 		if absent := test.version == 0; absent != errors.As(err, &u) || absent && u.Fix == "" {
 			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// A mount may show a hierarchy from a container's cgroup on.
+func TestCgroupDirs(t *testing.T) {
+	for _, tt := range []struct {
+		mount, root, cgroup string
+		want                []string
+	}{
+		{"/m", "/", "/", []string{"/m"}},
+		{"/m", "/", "/a/b", []string{"/m/a/b", "/m/a", "/m"}},
+		{"/m", "/", "a/../../b", []string{"/m/b", "/m"}},
+		{"/m", "/c/one", "/c/one", []string{"/m"}},
+		{"/m", "/c/one", "/c/one/a/b", []string{"/m/a/b", "/m/a", "/m"}},
+		{"/m", "/c/one", "/a", []string{"/m/a", "/m"}}, // below the mount
+		{"/m", "/c/one", "/c/oneself", []string{"/m/c/oneself", "/m/c", "/m"}},
+	} {
+		if got := measure.CgroupDirs(tt.mount, tt.root, tt.cgroup); !slices.Equal(got, tt.want) {
+			t.Errorf("%s, where %s is mounted at %s: %q, want %q", tt.cgroup, tt.root, tt.mount, got, tt.want)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/prometheus/procfs"
 )
@@ -59,4 +61,48 @@ func ReadHostMemory(ctx context.Context) (HostMemory, error) {
 		Slab:         bytes(m.SUnreclaimBytes),
 		PerCPU:       bytes(m.PercpuBytes),
 	}, nil
+}
+
+// kernelPause is the time between two readings of a floor.
+const kernelPause = 20 * time.Millisecond
+
+// KernelFloor returns by how many bytes HostMemory.Kernel moves on this host, the
+// largest less the smallest reading, during a window in which nothing is measured.
+// What the kernel has taken for instances shows above it. A window of 0 gives 0, which
+// is no floor.
+func KernelFloor(ctx context.Context, window time.Duration) (int64, error) {
+	return swing(ctx, window, func(ctx context.Context) (int64, error) {
+		h, err := ReadHostMemory(ctx)
+		return h.Kernel(), err
+	})
+}
+
+// swing returns by how much a value moves during a window. Its first reading is at
+// the begin of it and its last at the end.
+func swing(ctx context.Context, window time.Duration, read func(context.Context) (int64, error)) (int64, error) {
+	if window <= 0 {
+		return 0, nil
+	}
+	end := time.NewTimer(window)
+	defer end.Stop()
+	pause := time.NewTicker(kernelPause)
+	defer pause.Stop()
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for last := false; ; {
+		v, err := read(ctx)
+		if err != nil {
+			return 0, err
+		}
+		least, most = min(least, v), max(most, v)
+		if last {
+			return most - least, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-end.C:
+			last = true
+		case <-pause.C:
+		}
+	}
 }

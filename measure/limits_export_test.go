@@ -1,5 +1,7 @@
 package measure
 
+import "github.com/moby/sys/mountinfo"
+
 // A Gauge is one of a limiter's whose reading is planted.
 type Gauge = gauge
 
@@ -14,10 +16,10 @@ func Stepper(gauges ...*Gauge) func(held int) (int, error) {
 	return (&limiter{gauges: gauges}).step
 }
 
-// CgroupLimits returns what the gauges of the cgroup in dir read, what there
-// may be or must stay, and their limits.
-func CgroupLimits(dir string, l Limits) (have, most []int64, limits []string, err error) {
-	gauges, err := gaugesOf(dir, l)
+// CgroupLimits returns what the gauges of a cgroup and of those above it read,
+// what there may be or must stay, and their limits, by these mounts.
+func CgroupLimits(mounts []*mountinfo.Info, cgroup string, l Limits) (have, most []int64, limits []LimitName, err error) {
+	gauges, err := cgroupGauges(l, mounts, func(hierarchy) (string, bool) { return cgroup, true })
 	for _, g := range gauges {
 		v, err := g.read()
 		if err != nil {
@@ -31,6 +33,17 @@ func CgroupLimits(dir string, l Limits) (have, most []int64, limits []string, er
 // PlantMemory makes left all that a population knows of the host: the memory
 // above the floor.
 func PlantMemory(p *Population, left func() int64) {
-	g := &gauge{limit: freeMemory, floor: true, read: func() (int64, error) { return left(), nil }}
-	p.limiter = &limiter{gauges: []*gauge{g}, memory: []*gauge{g}}
+	p.limiter = &limiter{}
+	p.limiter.add([]*gauge{{limit: LimitFreeMemory, floor: true, read: func() (int64, error) { return left(), nil }}})
+}
+
+// Watched returns the limits that a population watches beside those of the host
+// and of this process, each with what it is of.
+func Watched(p *Population) (all []string) {
+	for _, g := range p.limiter.gauges {
+		if g.where != "" {
+			all = append(all, string(g.limit)+" of "+g.where)
+		}
+	}
+	return all
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"math/bits"
 	"os"
@@ -31,11 +32,11 @@ func hostGauges(l Limits) ([]*gauge, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := fileGauge(proc, l)
+	files, err := fileGauge(os.Getpid(), l)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := cgroupGauges(proc, l)
+	groups, err := ownCgroupGauges(proc, l)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func memoryGauge(l Limits) (*gauge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gauge{limit: freeMemory, floor: true, most: floor(l, host.Total), fix: freeMemoryFix, read: func() (int64, error) {
+	return &gauge{limit: LimitFreeMemory, floor: true, most: floor(l, host.Total), fix: freeMemoryFix, read: func() (int64, error) {
 		host, err := ReadHostMemory(context.Background())
 		return host.Available, err
 	}}, nil
@@ -94,7 +95,7 @@ func taskGauge(proc procfs.FS, l Limits) (*gauge, error) {
 	}
 	most -= spare(most, 512)
 	most, remedy = least(int64(l.Tasks), "Tasks", most, remedy)
-	return &gauge{limit: tasks, most: most, fix: remedy, read: countTasks}, nil
+	return &gauge{limit: LimitTasks, most: most, fix: remedy, read: countTasks}, nil
 }
 
 // countTasks returns how many processes and threads the host has. That is the
@@ -114,51 +115,66 @@ func countTasks() (int64, error) {
 	return 0, fmt.Errorf("%s does not tell how many tasks there are: %q", path, b)
 }
 
-func fileGauge(proc procfs.FS, l Limits) (*gauge, error) {
-	self, err := proc.Self()
-	if err != nil {
-		return nil, err
-	}
+// fileGauge returns that of the files that a process has open.
+func fileGauge(pid int, l Limits) (*gauge, error) {
 	var own unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
-		return nil, fmt.Errorf("reading RLIMIT_NOFILE: %w", err)
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &own); err != nil {
+		return nil, fmt.Errorf("reading RLIMIT_NOFILE of process %d: %w", pid, err)
 	}
 	most := int64(min(own.Cur, math.MaxInt64))
-	most, fix := least(int64(l.Files), "Files", most-spare(most, 128), fmt.Sprintf("raise ulimit -n, which is %d", own.Cur))
-	return &gauge{limit: openFiles, most: most, fix: fix, read: func() (int64, error) {
-		n, err := self.FileDescriptorsLen()
+	most, fix := least(int64(l.Files), "Files", most-spare(most, 128), fmt.Sprintf("raise its ulimit -n, which is %d", own.Cur))
+	return &gauge{limit: LimitOpenFiles, most: most, fix: fix, read: func() (int64, error) {
+		p, err := procfs.NewProc(pid)
+		if err != nil {
+			return 0, err
+		}
+		n, err := p.FileDescriptorsLen()
 		return int64(n), err
 	}}, nil
 }
 
-// processGauges returns those of a process of several instances.
-func processGauges(pid int, l Limits) []*gauge {
+// processGauges returns those of a process that several instances share, such as
+// an engine's host or a daemon. What this process may not read of it is left out.
+func processGauges(pid int, l Limits) (gauges []*gauge, err error) {
 	where := fmt.Sprintf("process %d, which instances share", pid)
-	reading := func(read func(procfs.Proc) (int64, error)) func() (int64, error) {
-		return func() (int64, error) {
-			p, err := procfs.NewProc(pid)
-			n := int64(0)
-			if err == nil {
-				n, err = read(p)
-			}
+	most, remedy := addresses(pid)
+	most, remedy = least(l.AddressSpace, "AddressSpace", most, remedy)
+	space := &gauge{limit: LimitAddressSpace, most: most, fix: remedy, read: func() (int64, error) {
+		p, err := procfs.NewProc(pid)
+		if err != nil {
+			return 0, err
+		}
+		stat, err := p.Stat()
+		return int64(stat.VirtualMemory()), err
+	}}
+	most, remedy = mappings()
+	most, remedy = least(int64(l.Maps), "Maps", most, remedy)
+	maps := &gauge{limit: LimitMapCount, most: most, fix: remedy, read: func() (int64, error) {
+		return countLines(procPath(pid, "maps"))
+	}}
+	all := []*gauge{space, maps}
+	files, err := fileGauge(pid, l)
+	switch {
+	case err == nil:
+		all = append(all, files)
+	case !errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	for _, g := range all {
+		g.where = where
+		read := g.read
+		g.read = func() (int64, error) {
+			n, err := read()
 			if err != nil {
 				err = fmt.Errorf("%s: %w", where, err)
 			}
 			return n, err
 		}
+		if _, err := g.read(); !errors.Is(err, fs.ErrPermission) {
+			gauges = append(gauges, g)
+		}
 	}
-	most, remedy := addresses(pid)
-	most, remedy = least(l.AddressSpace, "AddressSpace", most, remedy)
-	space := &gauge{limit: addressSpace, most: most, where: where, fix: remedy, read: reading(func(p procfs.Proc) (int64, error) {
-		stat, err := p.Stat()
-		return int64(stat.VirtualMemory()), err
-	})}
-	most, remedy = mappings()
-	most, remedy = least(int64(l.Maps), "Maps", most, remedy)
-	maps := &gauge{limit: mapCount, most: most, where: where, fix: remedy, read: reading(func(procfs.Proc) (int64, error) {
-		return countLines("/proc/" + strconv.Itoa(pid) + "/maps")
-	})}
-	return []*gauge{space, maps}
+	return gauges, nil
 }
 
 // mappings is how many a process may have.

@@ -11,9 +11,9 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 )
 
-// Footprint is what processes have in memory, in bytes. What is swapped out is
-// not in it, nor what the kernel keeps for them: see CgroupUsage and HostMemory.
-// Processes that are named twice count once.
+// Footprint is what processes have in memory, in bytes. What the kernel keeps for
+// them is not in it: see CgroupUsage and HostMemory. Processes that are named twice
+// count once.
 //
 // The kernel does not divide pages of the hugetlb pool among the processes that
 // map them: each has them in full, as private ones.
@@ -23,7 +23,12 @@ type Footprint struct {
 	VMS     int64 // addresses taken, resident or not
 	Shared  int64 // the part of RSS that other processes map too, in the scope or not
 	Private int64 // the part of RSS that one process alone maps
+	Swap    int64 // anonymous pages that are swapped out, each divided as in PSS; in none of the others
 }
+
+// Total is PSS and Swap: what the processes would have in memory if nothing were
+// swapped out.
+func (f Footprint) Total() int64 { return f.PSS + f.Swap }
 
 // Memory reads what the own and the shared processes have in memory. A reading
 // walks the page tables of each process, which takes a tenth of a millisecond for a
@@ -31,8 +36,8 @@ type Footprint struct {
 // that is embedded in it. Processes are read one after the other, not at one moment.
 //
 // The error about a process that has ended wraps os.ErrNotExist, or unix.ESRCH until
-// its parent has waited for it. Processes of other users need root: without it the
-// error is an *runtime.Unavailable.
+// its parent has waited for it. Where the kernel refuses to tell, as of a process of
+// another user unless root asks, the error is an *runtime.Unavailable.
 var Memory Meter = memoryMeter{}
 
 type memoryMeter struct{}
@@ -57,16 +62,23 @@ func (memoryMeter) Read(ctx context.Context, s runtime.Scope) (Usage, error) {
 			}
 			seen[pid] = true
 			f, err := footprintOf(proc, pid)
-			if errors.Is(err, fs.ErrPermission) {
-				err = &runtime.Unavailable{What: "memory", Why: "the process is another user's", Fix: "run as root", Err: err}
-			}
 			if err != nil {
-				return Usage{}, fmt.Errorf("reading the memory of process %d: %w", pid, err)
+				return Usage{}, fmt.Errorf("reading the memory of process %d: %w", pid, refused(err))
 			}
 			group.sum.add(f)
 		}
 	}
 	return u, nil
+}
+
+// refused makes of an error about a file that may not be read an
+// *runtime.Unavailable that names it.
+func refused(err error) error {
+	var file *fs.PathError
+	if !errors.Is(err, fs.ErrPermission) || !errors.As(err, &file) {
+		return err
+	}
+	return &runtime.Unavailable{What: "memory", Why: file.Path + " may not be read", Fix: "run as root, with the capabilities SYS_PTRACE and SYS_ADMIN in a container", Err: file.Err}
 }
 
 func footprintOf(proc procfs.FS, pid int) (Footprint, error) {
@@ -89,6 +101,7 @@ func footprintOf(proc procfs.FS, pid int) (Footprint, error) {
 		VMS:     int64(status.VmSize),
 		Shared:  int64(pages.SharedClean + pages.SharedDirty),
 		Private: int64(pages.PrivateClean+pages.PrivateDirty) + huge,
+		Swap:    int64(pages.SwapPss),
 	}, nil
 }
 
@@ -98,4 +111,5 @@ func (f *Footprint) add(g Footprint) {
 	f.VMS += g.VMS
 	f.Shared += g.Shared
 	f.Private += g.Private
+	f.Swap += g.Swap
 }

@@ -2,12 +2,14 @@ package measure_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,18 +71,27 @@ func newMemoryChild(t *testing.T, files ...*os.File) *memoryChild {
 // tell has the child do something and returns what it answers when it has.
 func (c *memoryChild) tell(t *testing.T, verb string, n int) string {
 	t.Helper()
-	order := fmt.Sprint(verb, " ", n)
-	if _, err := fmt.Fprintln(c.stdin, order); err != nil {
+	answer, err := c.order(verb, n)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return answer
+}
+
+// order is tell for other goroutines than the test's.
+func (c *memoryChild) order(verb string, n int) (string, error) {
+	order := fmt.Sprint(verb, " ", n)
+	if _, err := fmt.Fprintln(c.stdin, order); err != nil {
+		return "", err
+	}
 	if !c.answers.Scan() {
-		t.Fatalf("the child has ended over %q: %v", order, c.answers.Err())
+		return "", fmt.Errorf("the child has ended over %q: %w", order, cmp.Or(c.answers.Err(), io.EOF))
 	}
 	answer, failed := strings.CutPrefix(c.answers.Text(), "error: ")
 	if failed {
-		t.Fatalf("%s: %s", order, answer)
+		return "", fmt.Errorf("%s: %s", order, answer)
 	}
-	return answer
+	return answer, nil
 }
 
 // usage is what a meter reads of the child.
@@ -140,9 +151,19 @@ func obey(order string, held *[][]byte) (answer string, err error) {
 			err = errors.Join(err, unix.Munmap(b))
 		}
 		*held = (*held)[n:]
+	case "open": // opens n files
+		for range n {
+			if _, err := unix.Open(os.DevNull, unix.O_RDONLY, 0); err != nil {
+				return "", err
+			}
+		}
+	case "share-as-nobody": // grows a population that shares process n as another user, and answers with what is watched of it
+		if err := becomeNobody(); err != nil {
+			return "", err
+		}
+		return growSharing(n)
 	case "read-as-nobody": // answers with the error of reading process n as another user
-		const nobody = 65534
-		if err := syscall.Setresuid(nobody, nobody, nobody); err != nil {
+		if err := becomeNobody(); err != nil {
 			return "", err
 		}
 		_, failed := measure.Memory.Read(context.Background(), runtime.Scope{Own: []int{n}})
@@ -152,6 +173,22 @@ func obey(order string, held *[][]byte) (answer string, err error) {
 		err = errors.New("what?")
 	}
 	return answer, err
+}
+
+func becomeNobody() error {
+	const nobody = 65534
+	if err := syscall.Setresuid(nobody, nobody, nobody); err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) // else it may not even read its own /proc
+}
+
+func growSharing(pid int) (watched string, err error) {
+	c := &crowd{scope: func(k int) runtime.Scope { return runtime.Scope{Own: []int{1000000 + k}, Shared: []int{pid}} }}
+	p := measure.NewPopulation(c, c, roomy(measure.PopulationOptions{}))
+	err = p.Grow(context.Background(), 5)
+	all := slices.DeleteFunc(measure.Watched(p), func(w string) bool { return strings.Contains(w, "cgroup") })
+	return fmt.Sprintf("%q", all), errors.Join(err, p.Close())
 }
 
 func mapAndTouch(held *[][]byte, fd, n, flags int) error {

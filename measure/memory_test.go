@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,8 +130,34 @@ func TestMemoryOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip(&runtime.Unavailable{What: "a process of another user", Why: "this user cannot start one", Fix: "run as root"})
 	}
-	if answer := newMemoryChild(t).tell(t, "read-as-nobody", os.Getpid()); !strings.HasPrefix(answer, "true ") || !strings.Contains(answer, fmt.Sprint("process ", os.Getpid())) {
+	answer := newMemoryChild(t).tell(t, "read-as-nobody", os.Getpid())
+	if file := fmt.Sprintf("/proc/%d/smaps_rollup", os.Getpid()); !strings.HasPrefix(answer, "true ") || !strings.Contains(answer, fmt.Sprint("process ", os.Getpid())) || !strings.Contains(answer, file) {
 		t.Errorf("reading a process of another user: %s", answer)
+	}
+}
+
+// What is swapped out is not lost. Nothing can be swapped out on demand: a process
+// is planted in a directory that looks like /proc.
+func TestMemoryOfSwappedPages(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{
+		"smaps_rollup": "1000-2000 ---p 00000000 00:00 0 [rollup]\nRss: 100 kB\nPss: 60 kB\nShared_Clean: 80 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 5 kB\nPrivate_Dirty: 15 kB\nSwap: 40 kB\nSwapPss: 30 kB\n",
+		"status":       "Name:\tswapped\nPid:\t7\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nVmSize:\t     500 kB\nVmSwap:\t      40 kB\n",
+	}
+	if err := os.Mkdir(filepath.Join(dir, "7"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, "7", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := measure.FootprintIn(dir, 7)
+	if want := (measure.Footprint{PSS: 60 << 10, RSS: 100 << 10, VMS: 500 << 10, Shared: 80 << 10, Private: 20 << 10, Swap: 30 << 10}); err != nil || got != want {
+		t.Errorf("%+v, error %v, want %+v", got, err, want)
+	}
+	if got.Total() != 90<<10 {
+		t.Errorf("%d bytes in all, want 90 KiB", got.Total())
 	}
 }
 

@@ -1,11 +1,12 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
+	"path"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -23,9 +24,9 @@ type PopulationOptions struct {
 	// Parallel is how many instances are started, asked or closed at a time. 0
 	// is twice the number of processors.
 	Parallel int
-	// Limit ends with a *LimitError when one start takes longer to its first
-	// checked answer, or one call of Check. 0 is no limit.
-	Limit time.Duration
+	// OperationLimit ends with a *LimitError when one start takes longer to its
+	// first checked answer, or one call of Check. 0 is no limit.
+	OperationLimit time.Duration
 	// Limits end growing before the host or a process runs out of something.
 	Limits Limits
 	// Progress is told, about once a second while the population grows, how
@@ -65,8 +66,12 @@ var ErrPopulationClosed = errors.New("the population has been closed")
 // time of each has its wait for the others in it.
 //
 // A limit that comes first is a *LimitReached. After a start that failed, as
-// after the end of ctx, no other is begun; those under way are waited for. With
+// after the end of ctx, no other is begun; those under way are waited for. A
+// failure among them goes before a limit: the error is then no *LimitReached. With
 // any error what is held stays held, and Grow may be called again.
+//
+// An instance that names no process of its own is closed and is a failure, for it
+// would take no memory.
 func (p *Population) Grow(ctx context.Context, n int) error {
 	if p.closed {
 		return ErrPopulationClosed
@@ -79,7 +84,8 @@ func (p *Population) Grow(ctx context.Context, n int) error {
 		}
 		p.limiter = l
 	}
-	p.limiter.recheck()
+	p.limiter.resume()
+	defer p.limiter.rest()
 	p.told = time.Now()
 	for p.Len() < n {
 		step, err := p.limiter.step(p.Len())
@@ -91,7 +97,7 @@ func (p *Population) Grow(ctx context.Context, n int) error {
 		if errors.As(err, &reached) {
 			reached.Held = p.Len()
 		}
-		if err != nil && err != error(reached) {
+		if err != nil && reached == nil {
 			err = fmt.Errorf("holding %d of %d instances: %w", p.Len(), n, err)
 		}
 		if err != nil {
@@ -110,34 +116,68 @@ type newcomer struct {
 }
 
 // start starts up to n instances and returns when none is on its way any more.
-func (p *Population) start(ctx context.Context, n int) (err error) {
+func (p *Population) start(ctx context.Context, n int) error {
 	ended := make(chan newcomer)
 	begun, running := 0, 0
+	var end ending
 	for {
-		for err == nil && begun < n && running < p.opts.Parallel {
-			if err = context.Cause(ctx); err == nil {
-				err = p.limiter.glance(running)
+		for end.isOpen() && begun < n && running < p.opts.Parallel {
+			end.add(context.Cause(ctx))
+			if end.isOpen() {
+				end.add(p.limiter.glance(running))
 			}
-			if err == nil {
+			if end.isOpen() {
 				begun++
 				running++
 				go func() { ended <- p.startOne(ctx) }()
 			}
 		}
 		if running == 0 {
-			return err
+			return end.err()
 		}
 		c := <-ended
 		running--
-		switch {
-		case c.err == nil:
-			p.hold(c)
-		case err == nil:
-			err = c.err
-		case !strings.Contains(err.Error(), c.err.Error()):
-			err = errors.Join(err, c.err)
+		if c.err == nil {
+			c.err = p.hold(c)
 		}
+		end.add(c.err)
 	}
+}
+
+// An ending is why no instance is started any more.
+type ending struct {
+	limit   *LimitReached // the first
+	failure error
+}
+
+func (e *ending) isOpen() bool { return e.limit == nil && e.failure == nil }
+
+func (e *ending) add(err error) {
+	var limit *LimitReached
+	switch {
+	case err == nil:
+	case errors.As(err, &limit):
+		e.limit = cmp.Or(e.limit, limit)
+	case e.failure == nil:
+		e.failure = err
+	case !strings.Contains(e.failure.Error(), err.Error()):
+		e.failure = errors.Join(e.failure, err)
+	}
+}
+
+// err returns the failures, or else the limit. With both the limit is there as
+// text alone, so that nobody finds it who asks whether a limit was all that there
+// was.
+func (e *ending) err() error {
+	switch {
+	case e.failure != nil && e.limit != nil:
+		return fmt.Errorf("%w; meanwhile: %v", e.failure, e.limit)
+	case e.failure != nil:
+		return e.failure
+	case e.limit != nil:
+		return e.limit
+	}
+	return nil
 }
 
 // startOne starts an instance. What it consists of is read here, outside the
@@ -149,20 +189,22 @@ func (p *Population) startOne(ctx context.Context) (c newcomer) {
 	if c.err != nil {
 		c.err = because(ctx, c.err)
 		if used := (*runtime.Exhausted)(nil); errors.As(c.err, &used) {
-			c.err = &LimitReached{Limit: runtimeLimit, Where: used.What, Fix: used.Fix, Err: c.err}
+			c.err = &LimitReached{Limit: LimitRuntime, Where: used.What, Fix: used.Fix, Err: c.err}
 		}
 		return c
 	}
-	c.scope = c.inst.Scope()
+	if c.scope = c.inst.Scope(); len(c.scope.Own) == 0 {
+		c.err = errors.Join(fmt.Errorf("an instance of %s has answered and names no process of its own: it has ended, or its Scope is not complete", p.w.Name()), c.inst.Close())
+	}
 	return c
 }
 
 // limited returns a context for one start or call.
 func (p *Population) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	if p.opts.Limit <= 0 {
+	if p.opts.OperationLimit <= 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, p.opts.Limit, &LimitError{p.opts.Limit})
+	return context.WithTimeoutCause(ctx, p.opts.OperationLimit, &LimitError{p.opts.OperationLimit})
 }
 
 // because adds to an error why the context has ended, where it does not tell.
@@ -173,19 +215,26 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-func (p *Population) hold(c newcomer) {
+// hold takes an instance in and watches the limits that come with it: those of
+// processes that instances turn out to share, and of the cgroups above the first.
+func (p *Population) hold(c newcomer) (err error) {
 	p.instances = append(p.instances, c.inst)
 	p.timelines = append(p.timelines, *c.took)
-	p.scope.add(c.scope)
-	for _, pid := range c.scope.Own {
-		if p.scope.own[pid] == 2 {
-			p.limiter.watch(pid)
-		}
+	for _, pid := range p.scope.add(c.scope) {
+		err = errors.Join(err, p.limiter.watchProcess(pid))
+	}
+	switch cgroup := p.scope.cgroup; {
+	case cgroup == "":
+	case p.Len() == 1: // its own limits are not the others'
+		err = errors.Join(err, p.limiter.watchCgroup(path.Dir(cgroup)))
+	case p.Len() == 2: // they are both in it
+		err = errors.Join(err, p.limiter.watchCgroup(cgroup))
 	}
 	if p.opts.Progress != nil && time.Since(p.told) >= time.Second {
 		p.told = time.Now()
 		p.opts.Progress(p.Len())
 	}
+	return err
 }
 
 // Len returns how many are held.
@@ -255,44 +304,4 @@ func inParallel(width, n int, f func(int)) {
 		})
 	}
 	wg.Wait()
-}
-
-// A union is the scopes of many instances as one. It is as large as there are
-// processes, not instances.
-type union struct {
-	own    map[int]int // of how many instances a process is
-	shared map[int]struct{}
-	shim   int
-	cgroup string
-	some   bool
-}
-
-func newUnion() union { return union{own: map[int]int{}, shared: map[int]struct{}{}} }
-
-func (u *union) add(s runtime.Scope) {
-	for _, pid := range s.Own {
-		u.own[pid]++
-	}
-	for _, pid := range s.Shared {
-		u.shared[pid] = struct{}{}
-	}
-	if !u.some {
-		u.shim, u.cgroup, u.some = s.Shim, s.Cgroup, true
-	}
-	if u.shim != s.Shim {
-		u.shim = 0
-	}
-	if u.cgroup != s.Cgroup {
-		u.cgroup = ""
-	}
-}
-
-func (u *union) scope() runtime.Scope {
-	s := runtime.Scope{Own: slices.Sorted(maps.Keys(u.own)), Shim: u.shim, Cgroup: u.cgroup}
-	for _, pid := range slices.Sorted(maps.Keys(u.shared)) {
-		if _, own := u.own[pid]; !own {
-			s.Shared = append(s.Shared, pid)
-		}
-	}
-	return s
 }

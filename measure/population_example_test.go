@@ -12,8 +12,8 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// Fifty processes of a guest are held, or as many as a minute and the host allow,
-// and ten of them are asked again while all live.
+// Ten processes of a guest are held, or as many as the host allows, and three of
+// them are asked again while all live.
 func ExamplePopulation() {
 	ctx := context.Background()
 	w := workload.Hello(workload.Go)
@@ -22,21 +22,18 @@ func ExamplePopulation() {
 		log.Fatal(err)
 	}
 	defer img.Close()
-	p := measure.NewPopulation(img, w, measure.PopulationOptions{
-		Limit:  10 * time.Second,
-		Limits: measure.Limits{Time: time.Minute},
-	})
+	p := measure.NewPopulation(img, w, measure.PopulationOptions{OperationLimit: time.Minute})
 	defer p.Close()
-	var reached *measure.LimitReached
-	if err := p.Grow(ctx, 50); errors.As(err, &reached) {
-		fmt.Println(reached.Limit, "ended it")
+	err = p.Grow(ctx, 10)
+	if reached := (*measure.LimitReached)(nil); errors.As(err, &reached) {
+		log.Printf("%s ended it at %d: %s", reached.Limit, reached.Held, reached.Fix)
 	} else if err != nil {
 		log.Fatal(err)
 	}
-	if err := p.Check(ctx, 10); err != nil {
+	if err := p.Check(ctx, 3); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(p.Len(), "instances,", len(p.Scope().Own), "processes,", len(p.Timelines()), "timed starts")
+	fmt.Println("a process each:", len(p.Scope().Own) == p.Len(), "- a timed start each:", len(p.Timelines()) == p.Len())
 	// Output:
-	// 50 instances, 50 processes, 50 timed starts
+	// a process each: true - a timed start each: true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/prometheus/procfs"
@@ -18,18 +17,22 @@ type Component struct {
 	Bytes int64 // of PSS
 }
 
-// ProfileOptions say of a guest what its memory does not.
+// ProfileOptions say what the own processes are, which their memory does not. The
+// zero value is a guest that was compiled to an executable.
 type ProfileOptions struct {
-	Interpreted bool  // the guest's executable is a language's interpreter rather than the guest
+	Engine  bool             // an engine that runs the guest
+	Regions []runtime.Region // where in the first of them the engine says that the instance lies; none where it does not tell
+
+	Interpreted bool  // the executable is a language's interpreter rather than the guest
 	V8Heap      int64 // bytes that Node.js says its heap has (process.memoryUsage().heapTotal); 0 unless it is Node.js
 }
 
 // Profile tells of which components the memory of a scope consists, in bytes of
 // PSS. They add up to the PSS of the own and the shared processes, each counted
-// once, and come in the order of this list. One that the scope cannot have is left
-// out, one of which nothing is resident is 0.
+// once, and come in the order of this list; what is swapped out is in none. One that
+// the scope cannot have is left out, one of which nothing is resident is 0.
 //
-// Where regions is nil, the own processes are a guest:
+// Unless Engine is set, the own processes are a guest:
 //
 //	app-text  its executable's file, code and data, unless Interpreted
 //	app-heap  [heap], what malloc takes from the kernel in small portions
@@ -43,17 +46,19 @@ type ProfileOptions struct {
 // becomes resident. Its pages are recognised by their addresses. If their size is
 // not about V8Heap, that has failed, and v8-heap is left out.
 //
-// Else they are an engine and regions say where in the first of them an instance
-// lies; other instances in the same process count to the engine:
+// Else they are an engine; other instances than that of Regions count to it if they
+// are in the same process:
 //
-//	linear  the linear memory
-//	code    what the module was compiled to, and all executable memory that is of no file
+//	linear  the linear memory; left out without Regions, for then it is in engine
+//	code    what the module was compiled to, and all executable memory that is of no file; without Regions only the latter
 //	stack   the stacks of the process's threads that the kernel or the C library has made
 //	engine  everything else: the engine and its host, their data, heap and libraries, and what an interpreter makes of a module
 //
 // Stacks that lie in Go's heap cannot be told from it: those of goroutines, those of
 // threads in a host without C, and the one that wazero gives a module. So it is with
-// the stack of a thread that runs while it is looked at, unless it is the first.
+// the stack of a thread that runs while it is looked at, unless it is the first, and
+// with all but the first where the kernel does not let them be looked up: in Yama's
+// stricter modes, and without CONFIG_HAVE_ARCH_TRACEHOOK. They count to engine.
 //
 // For both:
 //
@@ -61,15 +66,22 @@ type ProfileOptions struct {
 //	daemon  the shared processes
 //
 // A process that has ended is an error that names it and wraps os.ErrNotExist or
-// unix.ESRCH. One of another user is an *Unavailable unless root asks.
-func Profile(ctx context.Context, scope runtime.Scope, regions []runtime.Region, opts ProfileOptions) ([]Component, error) {
+// unix.ESRCH. What the kernel refuses to tell is an *runtime.Unavailable. Regions
+// without Engine, and what is a guest's with it, are an error.
+func Profile(ctx context.Context, scope runtime.Scope, opts ProfileOptions) ([]Component, error) {
+	switch {
+	case !opts.Engine && len(opts.Regions) > 0:
+		return nil, errors.New("profiling memory: there are Regions, but Engine is not set")
+	case opts.Engine && (opts.Interpreted || opts.V8Heap != 0):
+		return nil, errors.New("profiling memory: Interpreted and V8Heap tell of a guest, but Engine is set")
+	}
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {
 		return nil, fmt.Errorf("profiling memory: %w", err)
 	}
 	var own profiler = &guestProfile{opts: opts}
-	if regions != nil {
-		own = newEngineProfile(regions)
+	if opts.Engine {
+		own = newEngineProfile(opts.Regions)
 	}
 	shim, daemon := &wholeProfile{name: "shim"}, &wholeProfile{name: "daemon"}
 	seen := map[int]bool{}
@@ -88,12 +100,8 @@ func Profile(ctx context.Context, scope runtime.Scope, regions []runtime.Region,
 		case i >= len(scope.Own):
 			to = daemon
 		}
-		err := to.add(ctx, proc, pid)
-		if errors.Is(err, fs.ErrPermission) {
-			err = &runtime.Unavailable{What: "memory", Why: "the process is another user's", Fix: "run as root", Err: err}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("profiling the memory of process %d: %w", pid, err)
+		if err := to.add(ctx, proc, pid); err != nil {
+			return nil, fmt.Errorf("profiling the memory of process %d: %w", pid, refused(err))
 		}
 	}
 	return slices.Concat(own.components(), shim.components(), daemon.components()), nil

@@ -20,6 +20,7 @@ import (
 
 // engineProfile divides the memory of an engine's processes.
 type engineProfile struct {
+	mapped       bool // it is known where the instance lies
 	linear, code area // in the first of them
 	begun        bool // the first has been read
 
@@ -27,7 +28,7 @@ type engineProfile struct {
 }
 
 func newEngineProfile(regions []runtime.Region) *engineProfile {
-	return &engineProfile{linear: newArea(regions, runtime.LinearMemory), code: newArea(regions, runtime.ModuleCode)}
+	return &engineProfile{mapped: len(regions) > 0, linear: newArea(regions, runtime.LinearMemory), code: newArea(regions, runtime.ModuleCode)}
 }
 
 func (e *engineProfile) add(ctx context.Context, proc procfs.FS, pid int) error {
@@ -78,7 +79,11 @@ func (e *engineProfile) add(ctx context.Context, proc procfs.FS, pid int) error 
 }
 
 func (e *engineProfile) components() []Component {
-	return []Component{{"linear", e.linearBytes}, {"code", e.codeBytes}, {"stack", e.stack}, {"engine", e.engine}}
+	parts := []Component{{"code", e.codeBytes}, {"stack", e.stack}, {"engine", e.engine}}
+	if e.mapped {
+		parts = slices.Insert(parts, 0, Component{"linear", e.linearBytes})
+	}
+	return parts
 }
 
 // An area is where what is of one kind lies.
@@ -149,7 +154,7 @@ const largestGuard = 1 << 20
 // in: those into which a stack pointer points and that a guard precedes. Go's heap,
 // where goroutines have theirs, has none.
 func threadStacks(pid int, ms []mapping) (map[uintptr]bool, error) {
-	pointers, err := stackPointers(pid)
+	pointers, err := stackPointers(pid, os.ReadFile)
 	if err != nil {
 		return nil, err
 	}
@@ -167,16 +172,17 @@ func threadStacks(pid int, ms []mapping) (map[uintptr]bool, error) {
 }
 
 // stackPointers returns those of a process's threads, but for threads that run
-// at the moment or have ended.
-func stackPointers(pid int) ([]uintptr, error) {
+// at the moment, have ended or may not be looked at: that takes the right to trace
+// them, which is more than it takes to read their memory's size.
+func stackPointers(pid int, read func(path string) ([]byte, error)) ([]uintptr, error) {
 	tasks, err := os.ReadDir(procPath(pid, "task"))
 	if err != nil {
 		return nil, err
 	}
 	var pointers []uintptr
 	for _, t := range tasks {
-		b, err := os.ReadFile(procPath(pid, "task/"+t.Name()+"/syscall"))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		b, err := read(procPath(pid, "task/"+t.Name()+"/syscall"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrPermission) {
 			continue
 		}
 		if err != nil {

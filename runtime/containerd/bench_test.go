@@ -76,7 +76,10 @@ func BenchmarkLives(b *testing.B) {
 func BenchmarkCrowd(b *testing.B) {
 	for _, shared := range []bool{false, true} {
 		b.Run(fmt.Sprintf("shared=%v", shared), func(b *testing.B) {
-			r := New(Options{SharedShim: shared})
+			r := New(Options{})
+			if shared {
+				r = r.SharedShim()
+			}
 			_, err := r.Probe(b.Context())
 			rundirtest.Require(b, r.Name(), err)
 			w := workload.Hello(workload.C)

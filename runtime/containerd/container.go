@@ -64,7 +64,7 @@ func (c *container) create(ctx context.Context, config oci.Container, mark func(
 		return err
 	}
 	l := c.image.link
-	if l.group != nil {
+	if c.image.group != nil {
 		spec.Annotations = map[string]string{groupAnnotation: groupName}
 	}
 	specAny, err := typeurl.MarshalAny(spec)
@@ -97,30 +97,32 @@ func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Tim
 	return nil
 }
 
-// begin makes a task and starts it.
-func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Phase, time.Time)) (err error) {
-	detached, cancel := c.detached(ctx)
-	defer cancel()
-	if c.task, err = c.newTask(serves); err != nil {
-		return err
-	}
-	group := c.image.link.group
-	if err := group.enter(ctx); err != nil {
-		return err
-	}
-	err = c.task.create(detached)
-	group.joined(c.task.pid, err == nil)
+// begin makes a task and starts it. A task that could not be made is ended here,
+// because others may wait for what becomes of it.
+func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Phase, time.Time)) error {
+	t, err := c.newTask(serves)
 	if err != nil {
 		return err
 	}
+	if t.member, err = c.image.group.enter(ctx); err != nil {
+		return errors.Join(err, t.stdio.Close())
+	}
+	c.task = t
+	detached, cancel := c.detached(ctx)
+	defer cancel()
+	if err := t.create(detached); err != nil {
+		return errors.Join(err, c.end())
+	}
+	t.member.joined(t.pid)
 	mark(runtime.Create, time.Now())
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := c.task.start(detached); err != nil {
+	if err := t.start(detached); err != nil {
 		return err
 	}
 	mark(runtime.Start, time.Now())
+	t.shim, _ = shimOf(t.pid) // which is asked again where it is needed
 	return nil
 }
 
@@ -152,15 +154,23 @@ func (c *container) Call(ctx context.Context, request []byte) ([]byte, error) {
 
 // Scope names the guest's process and its shim, which is its parent unless it
 // has died, and as shared the daemon and a shim that other containers have too.
+// Where the shim cannot be found out Own is empty, for the guest alone would
+// pass for the whole.
 func (c *container) Scope() runtime.Scope {
 	s := runtime.Scope{Shared: []int{c.image.link.pid}, Cgroup: c.cgroup}
 	if c.task == nil {
 		return s
 	}
-	s.Own = []int{c.task.pid}
-	switch s.Shim = shimOf(c.task.pid); {
+	shim, err := shimOf(c.task.pid)
+	if err == nil {
+		c.task.shim = shim
+	} else if c.task.shim == 0 {
+		return s
+	}
+	s.Own, s.Shim = []int{c.task.pid}, c.task.shim
+	switch {
 	case s.Shim == 0:
-	case c.image.link.group != nil:
+	case c.image.group != nil:
 		s.Shared = append(s.Shared, s.Shim)
 	default:
 		s.Own = append(s.Own, s.Shim)
@@ -177,9 +187,7 @@ func (c *container) Stop(ctx context.Context) error {
 		err = errStopped
 	}
 	if err == nil {
-		cleaning, cancel := c.image.cleaning()
-		defer cancel()
-		err = c.end(cleaning)
+		err = c.end()
 	}
 	if err != nil {
 		return c.word(fmt.Errorf("stopping container %s: %w", c.id, err))
@@ -239,19 +247,22 @@ func (c *container) control(ctx context.Context, doing string, call func(context
 	return nil
 }
 
-// end ends the task that there is, which stays if it cannot be ended.
-func (c *container) end(ctx context.Context) error {
+// end ends the task that there is, which stays if it cannot be ended. A task that
+// has ended does not, whatever becomes of its shim.
+func (c *container) end() error {
 	t := c.task
-	var err error
-	if t.tried {
-		err = c.image.link.group.leave(ctx, t.pid != 0, func() error {
-			// A frozen guest does not notice that its input has ended.
-			return t.end(ctx, t.stdio.conn != nil && !c.paused)
-		})
-	}
-	if err == nil {
+	waiting, cancel := context.WithTimeout(context.Background(), turnTime)
+	defer cancel()
+	err := t.member.leave(waiting, func() error {
+		ctx, cancel := c.image.cleaning()
+		defer cancel()
+		// A frozen guest does not notice that its input has ended.
+		if err := t.end(ctx, t.stdio.conn != nil && !c.paused); err != nil {
+			return err
+		}
 		c.task, c.paused = nil, false
-	}
+		return nil
+	})
 	return errors.Join(err, t.stdio.Close())
 }
 
@@ -259,15 +270,15 @@ func (c *container) end(ctx context.Context) error {
 // its task, its container and its snapshot. A container whose task cannot be
 // ended is kept, for what removes it later finds the task by it.
 func (c *container) Close() error {
-	ctx, cancel := c.image.cleaning()
-	defer cancel()
 	var err error
 	if c.task != nil {
-		err = c.end(ctx)
+		err = c.end()
 	}
 	if c.task == nil {
+		ctx, cancel := c.image.cleaning()
+		defer cancel()
 		err = errors.Join(err, ignoreNotFound(c.image.link.client.ContainerService().Delete(ctx, c.id)),
-			ignoreNotFound(c.image.snapshotter.Remove(c.image.context(ctx), c.id)))
+			ignoreNotFound(c.image.snapshotter.Remove(ctx, c.id)))
 	}
 	if err != nil {
 		return c.word(fmt.Errorf("removing container %s: %w", c.id, err))

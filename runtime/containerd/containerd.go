@@ -45,9 +45,6 @@ type Options struct {
 	// Runc is the path of the runc that a shim for runc calls. If it is empty a
 	// private daemon has the built one and another daemon its own.
 	Runc string
-	// SharedShim has all containers of the runtime under one shim, which must be
-	// one for runc. Otherwise each has a shim of its own.
-	SharedShim bool
 }
 
 const (
@@ -65,7 +62,13 @@ const cleanTime = 20 * time.Second
 type Runtime struct {
 	options Options
 	modules bool // what the shim runs are WASI modules
+	shared  bool // all containers are under one shim
+	*connection
+}
 
+// A connection is what a runtime has in common with those that it is made from
+// or that are made from it.
+type connection struct {
 	mu   sync.Mutex
 	link *link // nil until it is needed and after Close
 }
@@ -80,7 +83,7 @@ type link struct {
 	address   string
 	namespace string
 	runc      string       // "" if unknown
-	group     *group       // nil if each container has a shim of its own
+	group     *group       // of the containers that share a shim, nil until it is needed
 	last      atomic.Int64 // number given to an image or a container
 
 	// removing is held while an image is removed: another that shares its
@@ -100,7 +103,15 @@ func New(options Options) *Runtime {
 	if options.Runtime == "" {
 		options.Runtime = defaultRuntime
 	}
-	return &Runtime{options: options}
+	return &Runtime{options: options, connection: &connection{}}
+}
+
+// SharedShim returns the same runtime with all its containers under one shim,
+// which must be one for runc; otherwise Probe and Prepare of what it returns say
+// that this is *Unavailable. Both use one daemon, and the Close of either closes
+// both.
+func (r *Runtime) SharedShim() *Runtime {
+	return &Runtime{options: r.options, modules: r.modules, shared: true, connection: r.connection}
 }
 
 // Name returns the name that the options give.
@@ -118,7 +129,7 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 		return runtime.Info{}, l.explain(err)
 	}
 	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + ", shim " + l.options.Runtime}
-	if l.group != nil {
+	if r.shared {
 		info.Settings += ", one shim for all"
 	}
 	if l.runc != "" {
@@ -150,16 +161,32 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 func (r *Runtime) connect(ctx context.Context) (*link, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.link != nil {
-		return r.link, nil
-	}
-	if r.options.SharedShim && !forRunc(r.options) {
+	if r.shared && !forRunc(r.options) {
 		return nil, &workload.Unavailable{
 			What: r.options.Name + " with one shim for all containers",
 			Why:  "the shim " + r.options.Runtime + " does not look after several",
 			Fix:  "choose " + defaultRuntime + " or a shim for each container",
 		}
 	}
+	if r.link == nil {
+		l, err := r.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.link = l
+	}
+	if r.shared && r.link.group == nil {
+		socket, err := r.link.dir.NoteGroup(r.link.address, groupName)
+		if err != nil {
+			return nil, err
+		}
+		r.link.group = newGroup(socket)
+	}
+	return r.link, nil
+}
+
+// open makes a link.
+func (r *Runtime) open(ctx context.Context) (*link, error) {
 	if os.Geteuid() != 0 {
 		return nil, oci.CheckHost(r.options.Name, "")
 	}
@@ -183,7 +210,6 @@ func (r *Runtime) connect(ctx context.Context) (*link, error) {
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
-	r.link = l
 	return l, nil
 }
 
@@ -203,13 +229,6 @@ func (l *link) open(ctx context.Context) (err error) {
 	}
 	if l.pid, err = dial(l.options.Name, l.address); err != nil {
 		return err
-	}
-	if l.options.SharedShim {
-		socket, err := l.dir.NoteGroup(l.address, groupName)
-		if err != nil {
-			return err
-		}
-		l.group = newGroup(socket)
 	}
 	l.client, err = client.New(l.address, client.WithTimeout(10*time.Second))
 	return err

@@ -27,6 +27,7 @@ import (
 // them.
 type image struct {
 	link        *link
+	group       *group // nil if each container has a shim of its own
 	name        string
 	command     string // the guest's path in it
 	lease       leases.Lease
@@ -73,6 +74,9 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	img, err := l.store(ctx, packed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: image of %s: %w", r.options.Name, w.Name(), l.explain(err))
+	}
+	if r.shared {
+		img.group = l.group
 	}
 	img.command = oci.Entrypoint
 	if r.modules {

@@ -7,20 +7,22 @@ import (
 	"strings"
 )
 
-// isShim tells a shim from who takes in the children of one that has died.
-func isShim(pid int) bool {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(name), "containerd-shim")
-}
-
-// shimOf returns the shim that is the parent of a process, or 0 where it has
-// died or the process has ended.
-func shimOf(pid int) int {
+// shimOf returns the shim that is the parent of a process, or 0 where that has
+// died and another has taken the process in. It is an error if the process has
+// ended.
+func shimOf(pid int) (int, error) {
 	shim, err := parent(pid)
-	if err != nil || !isShim(shim) {
-		return 0
+	if err != nil {
+		return 0, err
 	}
-	return shim
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", shim))
+	if err != nil {
+		return 0, err
+	}
+	if !strings.HasPrefix(string(name), "containerd-shim") {
+		return 0, nil
+	}
+	return shim, nil
 }
 
 // parent returns the number of a process's parent.

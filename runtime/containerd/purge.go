@@ -3,6 +3,8 @@ package containerd
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/client"
@@ -11,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/ttrpc"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
@@ -40,16 +43,19 @@ func purge(ctx context.Context, c *client.Client, namespace string) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{rundir.RemoveAll(list, func(r containers.Container) error {
+	err = rundir.RemoveAll(list, func(r containers.Container) error {
 		if err := endTask(ctx, c.TaskService(), r.ID); err != nil {
 			return err // its record is how it is found again
 		}
 		return errors.Join(
 			ignoreNotFound(c.SnapshotService(r.Snapshotter).Remove(ctx, r.SnapshotKey)),
 			ignoreNotFound(c.ContainerService().Delete(ctx, r.ID)))
-	})}
+	})
+	if err != nil {
+		return err // what is below them is collected when an image or a lease goes
+	}
 	imgs, err := c.ImageService().List(ctx)
-	errs = append(errs, err)
+	errs := []error{err}
 	for _, i := range imgs {
 		errs = append(errs, ignoreNotFound(c.ImageService().Delete(ctx, i.Name, images.SynchronousDelete())))
 	}
@@ -66,19 +72,46 @@ func purge(ctx context.Context, c *client.Client, namespace string) error {
 
 // endTask kills a task, waits for its end and deletes it.
 func endTask(ctx context.Context, t tasks.TasksClient, id string) error {
-	if _, err := t.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL)}); err != nil {
-		err = errgrpc.ToNative(err)
-		if ignoreNotFound(err) != nil {
-			return err
+	err := killTask(ctx, t, id)
+	for shimDied(err) { // until containerd has cleared up after it
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
 		}
-	} else if _, err := t.Wait(ctx, &tasks.WaitRequest{ContainerID: id}); err != nil {
-		return errgrpc.ToNative(err)
+		err = killTask(ctx, t, id)
+	}
+	if err != nil {
+		return err
 	}
 	return deleteTask(ctx, t, id)
 }
 
-// deleteTask deletes a task that has ended, if it is still there.
-func deleteTask(ctx context.Context, t tasks.TasksClient, id string) error {
-	_, err := t.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+// killTask kills a task, if there is one, and waits for its end.
+func killTask(ctx context.Context, t tasks.TasksClient, id string) error {
+	_, err := t.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: uint32(unix.SIGKILL)})
+	if err == nil {
+		_, err = t.Wait(ctx, &tasks.WaitRequest{ContainerID: id})
+	}
 	return ignoreNotFound(errgrpc.ToNative(err))
+}
+
+// shimDied tells the error of a task whose shim is no more: containerd kills and
+// forgets the task then, but it takes a moment.
+func shimDied(err error) bool {
+	return err != nil && strings.Contains(err.Error(), ttrpc.ErrClosed.Error())
+}
+
+// deleteTask deletes a task that has ended, if it is still there. It is asked for
+// once more where that fails: a shim that several tasks share may end with the
+// last of them before it has answered, and then the task is gone all the same.
+func deleteTask(ctx context.Context, t tasks.TasksClient, id string) error {
+	var err error
+	for range 2 {
+		_, err = t.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+		if err = ignoreNotFound(errgrpc.ToNative(err)); err == nil {
+			break
+		}
+	}
+	return err
 }

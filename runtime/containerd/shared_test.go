@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -22,7 +24,7 @@ import (
 func sharing(t *testing.T) (*Runtime, *rundirtest.Host) {
 	t.Helper()
 	host := rundirtest.Watch(t)
-	r := New(Options{SharedShim: true})
+	r := New(Options{}).SharedShim()
 	info, err := r.Probe(t.Context())
 	rundirtest.Require(t, r.Name(), err)
 	if !strings.Contains(info.Settings, "one shim for all") {
@@ -159,6 +161,289 @@ func TestSharedShimComesAndGoes(t *testing.T) {
 	}
 }
 
+// The last containers of the shim are closed at a time.
+func TestSharedShimOfACrowd(t *testing.T) {
+	r, host := sharing(t)
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	img, err := r.Prepare(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{4, 8, 8} {
+		rundirtest.Crowd(t, host, img, w, width, width)
+		if has := shims(t, host); len(has) > 0 {
+			t.Errorf("the shims %v are left without a task", has)
+		}
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is left in another's daemon is removed several at a time too.
+func TestSharedShimInAnotherDaemon(t *testing.T) {
+	_, l, _ := connected(t)
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	for range 4 {
+		r := New(Options{Address: l.address}).SharedShim()
+		img, err := r.Prepare(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if _, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err := l.client.NamespaceService().List(t.Context()); err != nil || len(all) > 1 {
+		t.Errorf("namespaces %v, %v, want none but that of the daemon's owner", all, err)
+	}
+}
+
+// A shim that dies takes its tasks along. Those that come then have another,
+// which those that are closed leave alone.
+func TestSharedShimDies(t *testing.T) {
+	r, host := sharing(t)
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	img, err := r.Prepare(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() runtime.Instance {
+		t.Helper()
+		inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.Add(inst.Scope())
+		return inst
+	}
+	kill := func(inst runtime.Instance) {
+		t.Helper()
+		shim, err := pidfd.Open(inst.Scope().Shim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer shim.Close()
+		if err := shim.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := start(), start()
+	kill(first)
+	third := start()
+	shim := third.Scope().Shim
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Error(err)
+	}
+	fourth := start()
+	if s := fourth.Scope().Shim; s != shim || shim == 0 {
+		t.Errorf("the shims of two that are left are %d and %d", shim, s)
+	}
+	kill(third)
+	if err := errors.Join(third.Close(), fourth.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(start().Close(), img.Close()); err != nil {
+		t.Error(err)
+	}
+	if has := shims(t, host); len(has) > 0 {
+		t.Errorf("the shims %v are left without a task", has)
+	}
+}
+
+// A restart that fails keeps nobody else from starting, and what failed can be
+// closed, once or twice.
+func TestSharedShimAfterAFailedRestart(t *testing.T) {
+	r, host := sharing(t)
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	img, err := r.Prepare(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	c := inst.(*container)
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.mounts[0].Type = "nonsense"
+	if err := c.Restart(t.Context(), ignorePhase); err == nil {
+		t.Error("what has no root file system was restarted")
+	}
+	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	other, err := img.Start(limited, ignorePhase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(other.Scope())
+	for range 2 {
+		if err := inst.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 {
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if g := img.(*image).group; g.starting+g.ending != 0 || g.shim != nil {
+		t.Errorf("the group has %d members that start, %d that end and the shim %v", g.starting, g.ending, g.shim)
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A member that could not be ended is one until it is.
+func TestMembersThatDoNotEnd(t *testing.T) {
+	failed := errors.New("failed")
+	for _, made := range []bool{false, true} {
+		g := newGroup("")
+		m, err := g.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if made {
+			m.joined(os.Getpid())
+			want = 1
+		}
+		for range 2 {
+			if err := m.leave(t.Context(), func() error { return failed }); !errors.Is(err, failed) {
+				t.Errorf("error %v, want %v", err, failed)
+			}
+			if g.starting+g.ending != 0 || made && g.shim.running != want {
+				t.Errorf("made %v: %+v", made, g)
+			}
+			other, err := g.enter(t.Context()) // is free to
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := other.leave(t.Context(), func() error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 2 {
+			if err := m.leave(t.Context(), func() error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		if g.starting+g.ending != 0 || g.shim != nil {
+			t.Errorf("made %v, after all have left: %+v", made, g)
+		}
+	}
+}
+
+// Nobody waits longer than his context for those that come and go.
+func TestWaitingForOtherMembers(t *testing.T) {
+	g := newGroup("")
+	first, err := g.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.enter(cancelled); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	first.joined(os.Getpid())
+	second, err := g.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.leave(cancelled, func() error { t.Error("ended"); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	for _, m := range []*member{second, first} {
+		if err := m.leave(t.Context(), func() error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A shim that does not end keeps nobody from what does not need it, and is
+// waited for no longer than the context.
+func TestShimThatDoesNotEnd(t *testing.T) {
+	shim, err := pidfd.Open(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGroup("")
+	m, err := g.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.joined(os.Getpid())
+	g.shim.process = shim
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() { left <- m.leave(ctx, func() error { return nil }) }()
+	for g.mu.Lock(); g.shim != nil; g.mu.Lock() { // it is waited for from then on
+		g.mu.Unlock()
+	}
+	g.mu.Unlock()
+	cancelled, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := g.enter(cancelled); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if _, err := g.enter(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Both ways to have shims use one daemon, which either ends.
+func TestShimsOfBothKinds(t *testing.T) {
+	each, l, host := connected(t)
+	w := rundirtest.Echo{Dir: t.TempDir()}
+	one := each.SharedShim()
+	var closers []func() error
+	for n, r := range []*Runtime{one, each, each.SharedShim()} {
+		img, err := r.Prepare(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inst, _, err := runtime.FirstAnswer(t.Context(), img, w.Request(), w.Check)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := inst.Scope()
+		host.Add(s)
+		if s.Shared[0] != l.pid || s.Shim == 0 || slices.Contains(s.Own, s.Shim) == r.shared {
+			t.Errorf("%d: scope %+v", n, s)
+		}
+		closers = append(closers, inst.Close, img.Close)
+	}
+	if has := shims(t, host); len(has) != 2 {
+		t.Errorf("the shims are %v, want one for two and one for one", has)
+	}
+	for _, closing := range closers {
+		if err := closing(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := one.Close(); err != nil || each.link != nil {
+		t.Errorf("Close = %v, and the link of the other is %v", err, each.link)
+	}
+}
+
 func TestSharedShimLives(t *testing.T) {
 	r, host := sharing(t)
 	dir := t.TempDir()
@@ -181,7 +466,7 @@ func TestSharedShimLives(t *testing.T) {
 }
 
 func TestNoSharedShimForModules(t *testing.T) {
-	_, err := NewWasmtime(Options{SharedShim: true}).Probe(t.Context())
+	_, err := NewWasmtime(Options{}).SharedShim().Probe(t.Context())
 	if u, ok := err.(*workload.Unavailable); !ok || u.Fix == "" {
 		t.Errorf("error %v, want an *Unavailable with a remedy", err)
 	}

@@ -25,9 +25,10 @@ type task struct {
 	container *container
 	service   tasks.TasksClient
 
-	stdio *stdio
-	pid   int  // of the guest, 0 until there is a task
-	tried bool // there may be a task
+	member *member
+	stdio  *stdio
+	pid    int // of the guest, 0 until there is a task
+	shim   int // its parent; 0 if it is not known or has died
 
 	stop   context.CancelFunc // ends the waiting for the task's end
 	exited chan struct{}      // status or err is set
@@ -44,7 +45,6 @@ func (c *container) newTask(serves bool) (*task, error) {
 }
 
 func (t *task) create(ctx context.Context) error {
-	t.tried = true
 	created, err := t.service.Create(ctx, &tasks.CreateTaskRequest{
 		ContainerID: t.container.id,
 		Rootfs:      mount.ToProto(t.container.mounts),
@@ -125,8 +125,9 @@ func (t *task) exit(ctx context.Context, err error) error {
 	return oci.ClassifyExit(&oci.ExitError{Status: t.status, Stderr: t.stdio.log.String(), Err: err})
 }
 
-// end ends a task of which the making was tried. It closes the guest's input, of which the shim holds a writing end too, and
-// kills the guest unless it is patient and that ends it in time.
+// end ends a task, also one that could perhaps not be made. If it is patient it
+// closes the guest's input, of which the shim holds a writing end too, and kills
+// the guest only if that does not end it in time.
 func (t *task) end(ctx context.Context, patient bool) error {
 	id := t.container.id
 	if t.stop == nil {

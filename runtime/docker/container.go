@@ -32,6 +32,7 @@ type guest struct {
 	life   *life   // of the latest start, nil before
 	paused bool
 	pid    int    // of the latest start, 0 if unknown
+	shim   int    // of that process, 0 if unknown or dead
 	id     string // of the container, if pid is known
 }
 
@@ -232,10 +233,13 @@ func (g *guest) Close() error {
 	return nil
 }
 
-// ended makes of err an *oci.ExitError if the guest ends within limit.
+// ended makes of err an *oci.ExitError if the guest ends within limit. It is not
+// talked to any more.
 func (g *guest) ended(ctx context.Context, err error, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	// It may be able to end only when what it has written is read.
+	g.life.stream.collect()
 	select {
 	case <-g.life.exited:
 	case <-ctx.Done():

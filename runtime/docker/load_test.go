@@ -77,6 +77,35 @@ func TestImagesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// What a guest wrote unasked does not keep its last words from being read.
+func TestGuestThatChattersAndDies(t *testing.T) {
+	r, _, host := connected(t)
+	img, err := r.Prepare(t.Context(), rundirtest.Echo{Mode: "chatters", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inst, err := img.Start(t.Context(), func(runtime.Phase, time.Time) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Add(inst.Scope())
+	life := inst.(instance).life
+	<-life.exited
+	_, err = inst.Call(t.Context(), []byte("you"))
+	var exit *oci.ExitError
+	if !errors.As(err, &exit) || exit.Status != 4 || exit.Stderr != "at last" {
+		t.Errorf("error %v, want an *ExitError with status 4 and what the guest wrote at last", err)
+	}
+	select {
+	case <-life.stream.read:
+	default:
+		t.Error("the end of what the guest wrote was not waited for")
+	}
+	if err := errors.Join(inst.Close(), img.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDaemonDies(t *testing.T) {
 	for _, name := range []string{"dockerd", "containerd"} {
 		t.Run(name, func(t *testing.T) {

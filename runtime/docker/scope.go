@@ -21,23 +21,23 @@ import (
 func cgroupParent(dir *rundir.Dir) string { return path.Dir(dir.Cgroup("any")) }
 
 // Scope names the guest's process and its shim, which is its parent unless it
-// has died, and, as shared, the daemon and the containerd below it. What cannot
-// be found out, or has ended, is left out.
+// has died, and, as shared, the daemon and the containerd below it. Where one of
+// guest and shim cannot be found out Own is empty, for the other alone would pass
+// for the whole.
 func (g *guest) Scope() runtime.Scope {
 	if g.pid == 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), dialTime)
-		defer cancel()
-		if has, err := g.client().ContainerInspect(ctx, g.name, client.ContainerInspectOptions{}); err == nil && has.Container.State != nil {
-			g.pid, g.id = has.Container.State.Pid, has.Container.ID
-		}
+		g.identify()
 	}
 	var s runtime.Scope
 	if p, err := procfs.NewProc(g.pid); err == nil && g.pid != 0 {
 		s.Cgroup = cgroupOf(p, g.id)
-		if stat, err := p.Stat(); err == nil && s.Cgroup != "" {
+		shim, err := shimOf(p)
+		if err == nil {
+			g.shim = shim
+		}
+		if s.Cgroup != "" && (err == nil || g.shim != 0) {
 			s.Own = append(s.Own, g.pid)
-			if isShim(stat.PPID) {
-				s.Shim = stat.PPID
+			if s.Shim = g.shim; s.Shim != 0 {
 				s.Own = append(s.Own, s.Shim)
 			}
 		}
@@ -46,14 +46,35 @@ func (g *guest) Scope() runtime.Scope {
 	return s
 }
 
-// isShim tells a shim from who takes in the children of one that has died.
-func isShim(pid int) bool {
-	p, err := procfs.NewProc(pid)
-	if err != nil {
-		return false
+// identify asks the daemon for the guest's process.
+func (g *guest) identify() {
+	ctx, cancel := context.WithTimeout(context.Background(), pingTime)
+	defer cancel()
+	has, err := g.client().ContainerInspect(ctx, g.name, client.ContainerInspectOptions{})
+	if err == nil && has.Container.State != nil {
+		g.pid, g.id, g.shim = has.Container.State.Pid, has.Container.ID, 0
 	}
-	name, err := p.Comm()
-	return err == nil && strings.HasPrefix(name, "containerd-shim")
+}
+
+// shimOf returns the shim that is the parent of a process, or 0 where that has
+// died.
+func shimOf(p procfs.Proc) (int, error) {
+	stat, err := p.Stat()
+	if err != nil {
+		return 0, err
+	}
+	parent, err := procfs.NewProc(stat.PPID)
+	if err != nil {
+		return 0, err
+	}
+	name, err := parent.Comm()
+	if err != nil {
+		return 0, err
+	}
+	if !strings.HasPrefix(name, "containerd-shim") { // who takes in the children of one that has died
+		return 0, nil
+	}
+	return stat.PPID, nil
 }
 
 // cgroupOf returns the cgroup of a container's process, which has one path in
@@ -90,11 +111,12 @@ func (l *link) sharedProcesses(shim int) []int {
 			l.shared.pids = append(l.shared.pids, d.process.Pid)
 		}
 	case shim != 0:
-		for _, pid := range []int{dockerdAt(l.host), containerdOf(shim)} {
-			if pid != 0 && !slices.Contains(l.shared.pids, pid) {
-				l.shared.pids = append(l.shared.pids, pid)
-			}
+		dockerd, containerd := dockerdAt(l.host), containerdOf(shim)
+		pids := slices.DeleteFunc([]int{dockerd, containerd}, func(pid int) bool { return pid == 0 })
+		if len(pids) < 2 {
+			return pids // the other is looked for again
 		}
+		l.shared.pids = slices.Compact(pids)
 	}
 	return slices.Clone(l.shared.pids)
 }

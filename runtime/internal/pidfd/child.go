@@ -15,19 +15,24 @@ import (
 //
 // Until then it costs neither a thread nor a goroutine, and no file but the
 // handle that the child has already: what many children cost the harness is
-// their pipes.
-func OnEnd(child *os.Process, do func()) {
-	w, err := children()
+// their pipes. Where no handles are to be had it costs a thread.
+func OnEnd(child *os.Process, do func()) { onEnd(children, child, do) }
+
+func onEnd(watch func() (*watcher, error), child *os.Process, do func()) {
+	w, err := watch()
 	if err == nil {
 		err = w.add(child, do)
 	}
-	if err != nil { // no handles are to be had here: at the cost of a thread
-		go func() {
-			for unix.Waitid(unix.P_PID, child.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-			}
-			do()
-		}()
+	if err != nil {
+		go await(int32(child.Pid), do)
 	}
+}
+
+// await waits for the end of a child in a thread and then calls do.
+func await(number int32, do func()) {
+	for unix.Waitid(unix.P_PID, int(number), nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	do()
 }
 
 // A watcher waits for the ends of children by an epoll instance of its own, for
@@ -39,10 +44,13 @@ type watcher struct {
 
 	mu    sync.Mutex
 	onEnd map[int32]func() // by the child's number
+	err   error            // why nobody is watched any more
 }
 
 // children is the watcher of all children.
-var children = sync.OnceValues(func() (*watcher, error) {
+var children = sync.OnceValues(newWatcher)
+
+func newWatcher() (*watcher, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -56,41 +64,68 @@ var children = sync.OnceValues(func() (*watcher, error) {
 	}
 	go w.watch()
 	return w, nil
-})
+}
 
 // add has do called. The kernel forgets a child when its handle is closed.
 func (w *watcher) add(child *os.Process, do func()) error {
 	number := int32(child.Pid)
 	w.mu.Lock()
-	w.onEnd[number] = do
+	err := w.err
+	if err == nil {
+		w.onEnd[number] = do
+	}
 	w.mu.Unlock()
-	var err error
+	if err != nil {
+		return err
+	}
 	herr := child.WithHandle(func(handle uintptr) {
 		cerr := w.conn.Control(func(epoll uintptr) {
 			err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, int(handle), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: number})
 		})
 		err = errors.Join(err, cerr)
 	})
-	if err := errors.Join(herr, err); err != nil {
-		w.take(number)
+	if err := errors.Join(herr, err); err != nil && w.take(number) != nil {
 		return err
 	}
-	return nil
+	return nil // or another waits for it already
 }
 
-// watch calls what is to be called for as long as this process lives.
+// watch calls what is to be called for as long as this process lives, or hands
+// its children over when it cannot wait any longer.
 func (w *watcher) watch() {
 	events := make([]unix.EpollEvent, 64)
 	for {
 		n := 0
-		w.conn.Read(func(epoll uintptr) bool {
-			n, _ = unix.EpollWait(int(epoll), events, 0) // -1 if a signal has come between
-			return n != 0
+		var err error
+		cerr := w.conn.Read(func(epoll uintptr) bool {
+			n, err = unix.EpollWait(int(epoll), events, 0)
+			return n != 0 // -1 if a signal has come between
 		})
+		if err == unix.EINTR {
+			err = nil
+		}
+		if err := errors.Join(cerr, err); err != nil {
+			w.handOver(err)
+			return
+		}
 		for _, e := range events[:max(n, 0)] {
-			go w.take(e.Fd)()
+			if do := w.take(e.Fd); do != nil {
+				go do()
+			}
 		}
 	}
+}
+
+// handOver has the children that are left waited for by a thread each, as all
+// that come later are.
+func (w *watcher) handOver(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
+	for number, do := range w.onEnd {
+		go await(number, do)
+	}
+	clear(w.onEnd)
 }
 
 // take returns what is to be called for a child and forgets it.

@@ -3,6 +3,7 @@
 package pidfd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -64,11 +65,9 @@ func (p *Process) Kill() error {
 func (p *Process) Await() error {
 	var err error
 	cerr := p.conn.Read(func(fd uintptr) bool {
-		var n int
-		for err = unix.EINTR; err == unix.EINTR; {
-			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-		}
-		return n > 0 || err != nil
+		var ended bool
+		ended, err = readable(fd)
+		return ended || err != nil
 	})
 	if err := errors.Join(cerr, err); err != nil {
 		return fmt.Errorf("waiting for process %d: %w", p.PID, err)
@@ -76,23 +75,60 @@ func (p *Process) Await() error {
 	return nil
 }
 
+// Ended reports whether the process has ended by now.
+func (p *Process) Ended() (bool, error) {
+	ended := false
+	var err error
+	cerr := p.conn.Control(func(fd uintptr) { ended, err = readable(fd) })
+	if err := errors.Join(cerr, err); err != nil {
+		return false, fmt.Errorf("asking whether process %d has ended: %w", p.PID, err)
+	}
+	return ended, nil
+}
+
+// readable reports whether a handle is, which is that its process has ended.
+func readable(fd uintptr) (bool, error) {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		if err != unix.EINTR {
+			return n > 0, err
+		}
+	}
+}
+
 // Wait waits until the process has ended, for as long as limit, and reports
 // whether it has.
 func (p *Process) Wait(limit time.Duration) (bool, error) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-p.watched():
+		return p.err == nil, p.err
+	case <-t.C:
+		return false, nil
+	}
+}
+
+// WaitContext waits until the process has ended, which is nil, or until ctx has,
+// of which it returns the cause.
+func (p *Process) WaitContext(ctx context.Context) error {
+	select {
+	case <-p.watched():
+		return p.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// watched returns what is closed when the watching has ended, and begins it.
+func (p *Process) watched() <-chan struct{} {
 	p.watch.Do(func() {
 		go func() {
 			p.err = p.Await()
 			close(p.over)
 		}()
 	})
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-p.over:
-		return p.err == nil, p.err
-	case <-t.C:
-		return false, nil
-	}
+	return p.over
 }
 
 // End kills a process and waits until it has ended.

@@ -1,6 +1,7 @@
 package pidfd_test
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"testing"
@@ -32,9 +33,17 @@ func sleeper(t *testing.T) (p *pidfd.Process, reap func()) {
 
 func TestWaitHasALimit(t *testing.T) {
 	p, reap := sleeper(t)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
 	for range 2 {
 		if over, err := p.Wait(time.Millisecond); over || err != nil {
 			t.Errorf("Wait = %v, %v for a process that lives", over, err)
+		}
+		if ended, err := p.Ended(); ended || err != nil {
+			t.Errorf("Ended = %v, %v for a process that lives", ended, err)
+		}
+		if err := p.WaitContext(cancelled); !errors.Is(err, context.Canceled) {
+			t.Errorf("WaitContext = %v, want context.Canceled", err)
 		}
 	}
 	if err := p.End(); err != nil {
@@ -44,8 +53,11 @@ func TestWaitHasALimit(t *testing.T) {
 		if over, err := p.Wait(time.Minute); !over || err != nil {
 			t.Errorf("Wait = %v, %v for a process that has %s", over, err, when)
 		}
-		if err := p.Await(); err != nil {
-			t.Errorf("Await of a process that has %s: %v", when, err)
+		if ended, err := p.Ended(); !ended || err != nil {
+			t.Errorf("Ended = %v, %v for a process that has %s", ended, err, when)
+		}
+		if err := errors.Join(p.Await(), p.WaitContext(t.Context())); err != nil {
+			t.Errorf("waiting for a process that has %s: %v", when, err)
 		}
 		reap()
 	}
@@ -57,6 +69,9 @@ func TestWaitHasALimit(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
+	}
+	if ended, err := p.Ended(); ended || err == nil {
+		t.Errorf("Ended = %v, %v of what is closed", ended, err)
 	}
 }
 

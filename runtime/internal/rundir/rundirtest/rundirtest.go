@@ -48,8 +48,9 @@ func Require(t testing.TB, name string, unavailable error) {
 
 // Echo is a workload whose guest answers "hello " and the request. Mode, if not
 // "", makes it misbehave: "exits", "other", "silent", "stubborn", "missing" from
-// its image, or, on a request, "chokes" on it before it has read it, "dies",
-// "lingers" without its output before it dies, or is "mute" and lives on.
+// its image, "chatters" unasked and dies, or, on a request, "chokes" on it
+// before it has read it, "dies", "lingers" without its output before it dies, or
+// is "mute" and lives on.
 // "keeps" appends what it is asked to a file and answers "hello " and the whole
 // file.
 type Echo struct {
