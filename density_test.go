@@ -47,21 +47,21 @@ func BenchmarkMemoryScaling(b *testing.B) {
 func benchmarkScaling(b *testing.B, c cell[runtime.Image]) {
 	var p *measure.Population
 	var s *measure.Scaling
-	begin := func() {
+	begin := func(b *testing.B) {
 		if p != nil {
 			closeInstance(b, p)
 		}
 		p = newPopulation(c)
 		s = newScaling(b, p)
 	}
-	begin()
+	begin(b)
 	defer func() { closeInstance(b, p) }()
 	var ended error
 	for i, n := range suite.scaling {
 		b.Run("instances="+strconv.Itoa(n), func(b *testing.B) {
 			lasting(b, func() []measure.Metric {
 				if ended == nil && p.Len() >= n {
-					begin()
+					begin(b)
 					for _, smaller := range suite.scaling[:i] {
 						if _, err := s.Measure(b.Context(), smaller); err != nil {
 							absent(b, c.language, c.Name(), err)
