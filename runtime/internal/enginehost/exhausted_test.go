@@ -146,6 +146,7 @@ func TestOverCommit(t *testing.T) {
 			}
 		}
 	}
+	plant("sys/vm/overcommit_memory", "2\n")
 	plant("meminfo", "MemTotal: 1 kB\n")
 	if _, err := overCommit(proc, 1<<30); err == nil || !strings.Contains(err.Error(), "CommitLimit") {
 		t.Errorf("without a limit: error %v", err)
