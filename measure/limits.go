@@ -20,8 +20,9 @@ type Limits struct {
 	// as an engine's host or a daemon. 0 is vm.max_map_count less a sixteenth of
 	// it or 256.
 	Maps int
-	// AddressSpace is how many bytes of addresses such a process may have taken. 0 is its RLIMIT_AS, or else 63 in 64 parts of
-	// what the processor gives a process.
+	// AddressSpace is how many bytes of addresses such a process may have
+	// taken. 0 is its RLIMIT_AS, or else 63 in 64 parts of what the processor
+	// gives a process.
 	AddressSpace int64
 	// Tasks is how many processes and threads there may be on the host. 0 is
 	// the least of kernel.pid_max, kernel.threads-max and, where this process
