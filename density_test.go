@@ -16,10 +16,11 @@ import (
 
 // BenchmarkMemoryScaling is the article's memory over the number of instances:
 // that many are held, each has answered, and what all take together is read once
-// it has settled. inst-B is the slope of total-B over the numbers so far, with its
-// confidence interval of 95 %, base-B the line's intercept, and available-B the
-// slope of the memory that the host no longer has available. With shim=shared
-// all containers are under one shim.
+// it has settled. inst-B is the slope over the numbers so far of what total-B has,
+// with the kernel's part also where that is below its floor, and with the interval
+// of measure.Scaling.Fit; base-B is the line's intercept, and available-B the slope
+// of the memory that the host no longer has available. With shim=shared all
+// containers are under one shim.
 func BenchmarkMemoryScaling(b *testing.B) {
 	findKernelFloor(b)
 	t := table{workload: "hello", guest: hello, as: crowd, guests: []workload.Language{workload.C},

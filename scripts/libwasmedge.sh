@@ -61,7 +61,7 @@ rm -rf "$home"/tmp.*
 tmp=$(mktemp -d "$home/tmp.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
-mkdir -p "$tmp/state/lists/partial" "$tmp/cache/archives/partial" "$tmp/root"
+mkdir -p "$tmp/state/lists/partial" "$tmp/cache/archives/partial" "$tmp/unpacked"
 : >"$tmp/status"
 
 # The host's own settings apply too, such as a proxy, but not its hooks.
@@ -123,11 +123,11 @@ esac
 fetch install --download-only --no-install-recommends libwasmedge-dev
 
 for package in "$tmp"/cache/archives/*.deb; do
-	dpkg-deb -x "$package" "$tmp/root"
+	dpkg-deb -x "$package" "$tmp/unpacked"
 done
-libwasmedge=$(find "$tmp/root" -name libwasmedge.so)
+libwasmedge=$(find "$tmp/unpacked" -name libwasmedge.so)
 mkdir -p "$tmp/prefix/include" "$tmp/prefix/lib" "$tmp/prefix/share"
-mv "$tmp/root/usr/include/wasmedge" "$tmp/prefix/include/"
+mv "$tmp/unpacked/usr/include/wasmedge" "$tmp/prefix/include/"
 mv "${libwasmedge%/*}"/*.so* "$tmp/prefix/lib/"
-mv "$tmp/root/usr/share/doc" "$tmp/prefix/share/" # the licences
+mv "$tmp/unpacked/usr/share/doc" "$tmp/prefix/share/" # the licences
 mv -T "$tmp/prefix" "$home/$version"
