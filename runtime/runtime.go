@@ -121,6 +121,35 @@ type CallTimer interface {
 	TimeCalls(ctx context.Context, n int, request []byte, check func([]byte) error) ([]time.Duration, error)
 }
 
+// A BatchTimer is an instance whose calls are shorter than reading the clock
+// around each of them. TimeBatches makes n batches of size calls each where the
+// engine is, and returns how long each batch took. Answers are checked as in
+// StartTimer.
+type BatchTimer interface {
+	TimeBatches(ctx context.Context, n, size int, request []byte, check func([]byte) error) ([]time.Duration, error)
+}
+
+// A Companion is an instance that lives in one process with others of its image.
+// CallTogether calls it with the first of requests and others, instances of the
+// same image, with those that follow, all at the same time and each on a thread
+// of its own. It returns the answers in that order and the time from before the
+// first call until the last has answered, taken where the engine is. After an
+// error the instances can only be closed.
+type Companion interface {
+	CallTogether(ctx context.Context, others []Instance, requests [][]byte) (answers [][]byte, took time.Duration, err error)
+}
+
+// A Guarder is a runtime that can end a call of a guest that does not return
+// without ending the process around it, at the price of checks in the guest's
+// code.
+type Guarder interface {
+	// Guarded returns the same runtime with these checks, under the same name: when
+	// the context of a call ends, the call returns an error and the instance can
+	// only be closed, but the others of its process live on. It is nil where an
+	// instance has a process of its own, whose end is guard enough.
+	Guarded() Runtime
+}
+
 // A Restarter is an instance that can be stopped without being removed, as a
 // container can. What Start made for it, such as a root file system, stays.
 type Restarter interface {

@@ -52,6 +52,19 @@ type Layered interface {
 	Base(ctx context.Context) (dir, origin string, err error)
 }
 
+// Mounted is a workload whose guest works on files in a directory of the host:
+// its working directory as a process, where an engine runs it the root of all
+// that it can open, in a container mounted at MountPoint and its working
+// directory. The guest names files relative to its working directory.
+type Mounted interface {
+	// Mount returns the directory, absolute, or "" where the guest has none. It
+	// exists before an instance is started and is the caller's to remove.
+	Mount() string
+}
+
+// MountPoint is where a container has the directory of a Mounted workload.
+const MountPoint = "/data"
+
 // ErrNoForm is wrapped by the *Unavailable about a form in which a guest is not
 // made at all, here or elsewhere, such as a module of a Node.js guest.
 var ErrNoForm = errors.New("the guest is not made in this form")
