@@ -64,8 +64,8 @@ func firstLine(ctx context.Context, name string, args ...string) (string, error)
 }
 
 // flagsC keeps native guests as the modules are compiled. Static, so that the
-// same file is the whole of a container.
-var flagsC = []string{"-O2", "-static"}
+// same file is the whole of a container; with threads, which a module lacks.
+var flagsC = []string{"-O2", "-static", "-pthread"}
 
 func buildC(ctx context.Context, name string) (string, error) {
 	cc, version, err := CompilerC(ctx)

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,6 +30,9 @@ var forms = map[Language][]Form{
 	Python:      {Executable, RootFS, Server, ServerRootFS},
 }
 
+// httpForms are those of them that are there to answer HTTP.
+var httpForms = []Form{CGI, Server, ServerRootFS}
+
 // Languages returns the languages in which the catalogue has every workload,
 // each in the forms that it can have there.
 func Languages() []Language { return []Language{C, Go, Node, NodeJitless, Python} }
@@ -46,10 +50,13 @@ func (l Language) Interpreted() bool {
 // runs by default; its root file systems lie on a base that has one.
 type Guest struct {
 	name     string
+	program  string // what its source is called, where that is not name
+	noHTTP   bool   // it is not made in httpForms
 	language Language
 	request  []byte
 	want     []byte
 	base     base
+	mount    string
 }
 
 // Hello greets the name in its request: the least that a guest can do, so that
@@ -90,8 +97,14 @@ func Fibonacci(l Language, n int) (*Guest, error) {
 	}, nil
 }
 
-// Name returns the workload's name: "hello", "fibonacci" or another of Apps.
+// Name returns the workload's name, which the function that made it tells.
 func (g *Guest) Name() string { return g.name }
+
+// source returns what the guest's program is called.
+func (g *Guest) source() string { return cmp.Or(g.program, g.name) }
+
+// label names the guest in an error.
+func (g *Guest) label() string { return g.name + "/guest=" + string(g.language) }
 
 // Language returns what the guest is written in.
 func (g *Guest) Language() Language { return g.language }
@@ -99,12 +112,31 @@ func (g *Guest) Language() Language { return g.language }
 // Request returns what the guest is asked.
 func (g *Guest) Request() []byte { return g.request }
 
-// Check compares answer with the right one.
+// Check compares answer with the right one. The error is a *GuestError where the
+// guest says why it has none, or else a *WrongAnswer.
 func (g *Guest) Check(answer []byte) error {
-	if !bytes.Equal(answer, g.want) {
-		return &WrongAnswer{Workload: g.name + "/guest=" + string(g.language), Got: bytes.Clone(answer), Want: g.want}
+	return g.compare(answer, g.want)
+}
+
+func (g *Guest) compare(answer, want []byte) error {
+	if bytes.Equal(answer, want) {
+		return nil
 	}
-	return nil
+	if text, ok := bytes.CutPrefix(answer, []byte("error: ")); ok {
+		return &GuestError{Workload: g.label(), Text: string(text)}
+	}
+	return &WrongAnswer{Workload: g.label(), Got: bytes.Clone(answer), Want: want}
+}
+
+// Mount returns the directory given to WithMount, or "".
+func (g *Guest) Mount() string { return g.mount }
+
+// WithMount returns the same guest with a directory of the host for its files,
+// absolute, as Mounted tells; with "" it has none.
+func (g *Guest) WithMount(dir string) *Guest {
+	in := *g
+	in.mount = dir
+	return &in
 }
 
 // Artifact returns the guest in the form f from the user's cache, where it is
@@ -112,7 +144,7 @@ func (g *Guest) Check(answer []byte) error {
 // are embedded built. Where a language has no such form the error is an
 // *Unavailable that wraps ErrNoForm.
 func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
-	if !slices.Contains(forms[g.language], f) {
+	if !slices.Contains(g.made(g.language), f) {
 		return "", g.noForm(f)
 	}
 	switch {
@@ -121,13 +153,21 @@ func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 	case f == ServerRootFS:
 		return g.rootFS(ctx, Server)
 	case g.language == Go:
-		return buildGo(ctx, g.name, f)
+		return buildGo(ctx, g.source(), f)
 	case g.language != C:
-		return buildScript(ctx, g.name, g.language, f)
+		return buildScript(ctx, g.source(), g.language, f)
 	case f == Executable:
-		return buildC(ctx, g.name)
+		return buildC(ctx, g.source())
 	}
-	return unpackModule(ctx, g.name, f)
+	return unpackModule(ctx, g.source(), f)
+}
+
+// made returns the forms in which the workload is made in l.
+func (g *Guest) made(l Language) []Form {
+	if !g.noHTTP {
+		return forms[l]
+	}
+	return slices.DeleteFunc(slices.Clone(forms[l]), func(f Form) bool { return slices.Contains(httpForms, f) })
 }
 
 // noForm is the error about a form that is not made.
@@ -135,15 +175,15 @@ func (g *Guest) noForm(f Form) error {
 	u := &Unavailable{What: fmt.Sprintf("guest %s of workload %s as %s", g.language, g.name, f), Err: ErrNoForm}
 	var those []Language
 	for _, l := range Languages() {
-		if slices.Contains(forms[l], f) {
+		if slices.Contains(g.made(l), f) {
 			those = append(those, l)
 		}
 	}
-	switch made := forms[g.language]; {
+	switch made := g.made(g.language); {
 	case made == nil:
 		u.Why, u.Fix = "the catalogue has no such language", fmt.Sprintf("choose a guest of %v", Languages())
 	case those == nil:
-		u.Why, u.Fix = "the catalogue has no such form", fmt.Sprintf("choose one of %v", made)
+		u.Why, u.Fix = "it is made in that form in no language", fmt.Sprintf("choose one of %v", made)
 	default:
 		u.Why, u.Fix = fmt.Sprintf("it can be had as %v", made), fmt.Sprintf("choose a guest of %v", those)
 	}

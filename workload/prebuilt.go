@@ -15,6 +15,7 @@ type Prebuilt struct {
 	Files map[Form]string // where the guest is, in the forms that there are
 	Ask   []byte          // the request
 	Want  []byte          // the right answer
+	Dir   string          // where it has files, as Mounted tells, or ""
 }
 
 // Name returns Label.
@@ -22,6 +23,9 @@ func (p Prebuilt) Name() string { return p.Label }
 
 // Request returns Ask.
 func (p Prebuilt) Request() []byte { return p.Ask }
+
+// Mount returns Dir.
+func (p Prebuilt) Mount() string { return p.Dir }
 
 // Check compares answer with Want.
 func (p Prebuilt) Check(answer []byte) error {

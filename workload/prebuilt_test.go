@@ -23,6 +23,10 @@ func TestPrebuilt(t *testing.T) {
 	if _, err := p.Artifact(t.Context(), workload.RootFS); !errors.As(err, new(*workload.Unavailable)) {
 		t.Errorf("the form that is not given: %v", err)
 	}
+	var m workload.Mounted = p
+	if p.Dir = "/there"; m.Mount() != "" || p.Mount() != "/there" {
+		t.Errorf("its directory is %q, and once given %q", m.Mount(), p.Mount())
+	}
 	if p.Check([]byte("answer")) != nil || !errors.As(p.Check([]byte("anser")), new(*workload.WrongAnswer)) {
 		t.Error("Check takes what it should not, or refuses the answer")
 	}

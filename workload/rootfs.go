@@ -58,20 +58,20 @@ func (g *Guest) scriptFS(ctx context.Context, i interpreter, f Form) (string, er
 	if err != nil {
 		return "", err
 	}
-	key := cache.Key(g.name, string(f), line, sources, g.base.dir, info.ModTime().String(), strconv.FormatInt(info.Size(), 10))
+	key := cache.Key(g.source(), string(f), line, sources, g.base.dir, info.ModTime().String(), strconv.FormatInt(info.Size(), 10))
 	return cache.Make(ctx, "rootfs", key, func(to string) error {
 		if err := makeMountPoints(to); err != nil {
 			return err
 		}
 		script := filepath.Join(to, "guest")
 		if g.language != Python {
-			return i.writeNode(script, line, g.name, f)
+			return i.writeNode(script, line, g.source(), f)
 		}
 		var python *exec.Cmd
 		if g.base.dir == "" {
 			python = inside(ctx, dir, program)
 		}
-		return i.writePython(script, line, g.name, f, python)
+		return i.writePython(script, line, g.source(), f, python)
 	})
 }
 

@@ -22,13 +22,17 @@ type conversation struct {
 	out io.Reader
 }
 
-// converse starts a worker and reads that it is ready. Where blocking is not
-// set its pipes do not block, as those of a container may not.
+// converse starts a worker, in its directory where it is Mounted, and reads that it
+// is ready. Where blocking is not set its pipes do not block, as those of a
+// container may not.
 func converse(t *testing.T, w workload.Workload, blocking bool) *conversation {
 	t.Helper()
 	path, err := w.Artifact(t.Context(), workload.Executable)
 	skip(t, err)
 	c := &conversation{t: t, cmd: exec.CommandContext(t.Context(), path)}
+	if m, ok := w.(workload.Mounted); ok {
+		c.cmd.Dir = m.Mount()
+	}
 	c.cmd.Stderr = new(strings.Builder)
 	theirIn, in, err := os.Pipe()
 	if err != nil {

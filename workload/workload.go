@@ -2,9 +2,10 @@
 // answer that can be checked, and the guests that implement it.
 //
 // A Workload is handed to every runtime alike. The catalogue (Hello,
-// Fibonacci, WebAPI, Microservice, DataProcessor) brings guests in C, Go,
-// JavaScript and Python whose sources and built WebAssembly modules are embedded
-// in this package, so that an importer needs no checkout.
+// Fibonacci, WebAPI, Microservice, DataProcessor; ParallelSum, ParallelHash,
+// Boundary, Load and File) brings guests in C, Go, JavaScript and Python whose
+// sources and built WebAssembly modules are embedded in this package, so that an
+// importer needs no checkout.
 package workload
 
 import (
@@ -115,12 +116,24 @@ type WrongAnswer struct {
 }
 
 func (w *WrongAnswer) Error() string {
-	return fmt.Sprintf("workload %s: wrong answer %s, want %s", w.Workload, clip(w.Got), clip(w.Want))
+	return fmt.Sprintf("workload %s: wrong answer %s, want %s", w.Workload, clip(w.Got, 64), clip(w.Want, 64))
 }
 
-// clip quotes b, shortened so that an error stays one line.
-func clip(b []byte) string {
-	const most = 64
+// GuestError is what a guest answers that cannot do what it is asked, because its
+// system or its engine does not let it or because the request is none that it
+// knows: the answer begins with "error: ".
+type GuestError struct {
+	Workload string
+	Text     string // what it says after that
+}
+
+func (e *GuestError) Error() string {
+	return fmt.Sprintf("workload %s: the guest could not: %s", e.Workload, clip([]byte(e.Text), 512))
+}
+
+// clip quotes the first bytes of b, at most so many, so that an error stays one
+// line.
+func clip(b []byte, most int) string {
 	if len(b) > most {
 		return fmt.Sprintf("%q... (%d bytes)", b[:most], len(b))
 	}

@@ -7,9 +7,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here}
 flags="--target=wasm32-wasi --sysroot=/usr -O2 -Wall -Wextra -Werror -Wl,--strip-all"
 cd "$here"
-for guest in hello fibonacci webapi microservice dataprocessor; do
+for guest in hello fibonacci webapi microservice dataprocessor parallel boundary load fileio; do
 	clang $flags -o "$out/$guest.command.wasm" worker.c buffer.c "$guest.c"
-	clang $flags -o "$out/$guest.cgi.wasm" cgi.c buffer.c "$guest.c"
 	clang $flags -mexec-model=reactor -o "$out/$guest.reactor.wasm" reactor.c buffer.c "$guest.c"
+done
+for guest in hello fibonacci webapi microservice dataprocessor; do
+	clang $flags -o "$out/$guest.cgi.wasm" cgi.c buffer.c "$guest.c"
 done
 clang --version | sed -n 's/.*\(clang version [0-9.]*\).*/\1/p' >"$out/BUILT_WITH"

@@ -1,9 +1,10 @@
-/* What the guests that hold data share: the number in a request, and the
- * numbers that data are made of. */
+/* What the guests that hold data share: the number in a request, and by scatter.h
+ * the numbers that data are made of. */
 #ifndef WASMBENCH_NUMBER_H
 #define WASMBENCH_NUMBER_H
 
 #include "guest.h"
+#include "scatter.h"
 
 #include <stdint.h>
 
@@ -21,16 +22,6 @@ static uint32_t number(struct bytes b)
 		n = n * 10 + (uint32_t)(b.at[i] - '0');
 	}
 	return n;
-}
-
-/* scatter returns a number that looks like a random one, for each n the same
- * one in every language. */
-static uint32_t scatter(uint32_t n)
-{
-	n *= 0x9e3779b1;
-	n ^= n >> 15;
-	n *= 0x85ebca77;
-	return n ^ n >> 13;
 }
 
 #endif
