@@ -5,10 +5,8 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
-	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,35 +36,6 @@ func TestCalls(t *testing.T) {
 			t.Errorf("a wrong answer: %d calls were timed, error %v", len(s.Times), err)
 		}
 	})
-}
-
-// The meter agrees with the kernel's other account of this process, which may
-// be coarser by a tick on each side.
-func TestCPUMeter(t *testing.T) {
-	scope := runtime.Scope{Own: []int{os.Getpid()}}
-	var used time.Duration
-	for used < 50*ms {
-		u, err := measure.CPU.Read(t.Context(), scope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		used = u.CPU
-	}
-	var ru syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
-		t.Fatal(err)
-	}
-	account := time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
-	if diff := (account - used).Abs(); diff > 25*ms {
-		t.Errorf("the meter read %v, getrusage says %v", used, account)
-	}
-}
-
-func TestCPUMeterOfNoProcess(t *testing.T) {
-	_, err := measure.CPU.Read(t.Context(), runtime.Scope{Own: []int{1 << 22}})
-	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ESRCH) {
-		t.Errorf("error %v for a process that is not there", err)
-	}
 }
 
 // While a sample is taken the harness does not collect its garbage, and

@@ -81,7 +81,7 @@ func fileCache(t *testing.T, dir string) int64 {
 
 func TestCgroupMemory(t *testing.T) {
 	dir, path := newCgroup(t)
-	c := newMemoryChild(t)
+	c := newChild(t)
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(c.pid)), 0); err != nil {
 		t.Fatal(err)
 	}

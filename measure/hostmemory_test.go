@@ -39,7 +39,7 @@ func TestHostMemory(t *testing.T) {
 // the host does meanwhile may hide a quarter of that.
 func TestHostMemoryOfPageTables(t *testing.T) {
 	steadily(t, func() error {
-		c := newMemoryChild(t)
+		c := newChild(t)
 		own, before := c.usage(t, measure.Memory).Own, readHost(t)
 		c.tell(t, "scatter", 16384)
 		after := readHost(t)

@@ -80,7 +80,7 @@ func TestTimeLimit(t *testing.T) {
 // A daemon or a shim that instances share may run out of files before this process
 // does.
 func TestFilesOfASharedProcess(t *testing.T) {
-	daemon := newMemoryChild(t)
+	daemon := newChild(t)
 	if err := unix.Prlimit(daemon.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestFilesOfASharedProcess(t *testing.T) {
 }
 
 func TestLimitsOfASharedProcess(t *testing.T) {
-	daemon := newMemoryChild(t)
+	daemon := newChild(t)
 	of := func(limits ...string) string {
 		for i := range limits {
 			limits[i] += fmt.Sprintf(" of process %d, which instances share", daemon.pid)
@@ -116,7 +116,7 @@ func TestLimitsOfASharedProcess(t *testing.T) {
 	}
 	// What may not be read is not watched, and no failure.
 	if os.Getuid() == 0 {
-		if got, want := newMemoryChild(t).tell(t, "share-as-nobody", daemon.pid), of("address-space"); got != want {
+		if got, want := newChild(t).tell(t, "share-as-nobody", daemon.pid), of("address-space"); got != want {
 			t.Errorf("as another user %s are watched, want %s", got, want)
 		}
 	}

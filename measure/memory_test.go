@@ -42,7 +42,7 @@ func footprintRoseBy(t *testing.T, what string, before, after, want measure.Foot
 }
 
 func TestMemoryOfAllocation(t *testing.T) {
-	c := newMemoryChild(t)
+	c := newChild(t)
 	before := c.usage(t, measure.Memory)
 	c.tell(t, "allocate", 64*mib)
 	after := c.usage(t, measure.Memory)
@@ -56,7 +56,7 @@ func TestMemoryOfAllocation(t *testing.T) {
 
 // Pages of the hugetlb pool count, though the kernel has them in an account apart.
 func TestMemoryOfHugePages(t *testing.T) {
-	c := newMemoryChild(t)
+	c := newChild(t)
 	before := c.usage(t, measure.Memory)
 	if answer := c.tell(t, "allocate-huge", 64*mib); answer != "done" {
 		t.Skip(&runtime.Unavailable{What: "the hugetlb pool", Why: answer, Fix: "write 32 to /proc/sys/vm/nr_hugepages"})
@@ -77,7 +77,7 @@ func TestMemoryOfSharedPages(t *testing.T) {
 	if err := f.Truncate(64 * mib); err != nil {
 		t.Fatal(err)
 	}
-	a, b := newMemoryChild(t, f), newMemoryChild(t, f)
+	a, b := newChild(t, f), newChild(t, f)
 	both := runtime.Scope{Own: []int{a.pid, b.pid}}
 	before, beforeA, beforeB := readUsage(t, measure.Memory, both), a.usage(t, measure.Memory), b.usage(t, measure.Memory)
 
@@ -93,7 +93,7 @@ func TestMemoryOfSharedPages(t *testing.T) {
 }
 
 func TestMemoryOfProcessNamedTwice(t *testing.T) {
-	c, other := newMemoryChild(t), newMemoryChild(t)
+	c, other := newChild(t), newChild(t)
 	c.tell(t, "allocate", 64*mib)
 	once, otherOnce := c.usage(t, measure.Memory), other.usage(t, measure.Memory)
 	u := readUsage(t, measure.Memory, runtime.Scope{Own: []int{c.pid, c.pid}, Shared: []int{c.pid, other.pid, other.pid}})
@@ -106,7 +106,7 @@ func TestMemoryOfProcessNamedTwice(t *testing.T) {
 
 // A process that has ended is named, before its parent has waited for it and after.
 func TestMemoryOfEndedProcess(t *testing.T) {
-	c := newMemoryChild(t)
+	c := newChild(t)
 	scopes := map[string]runtime.Scope{"own": {Own: []int{os.Getpid(), c.pid}}, "shared": {Own: []int{os.Getpid()}, Shared: []int{c.pid}}}
 	check := func(want error) {
 		t.Helper()
@@ -130,7 +130,7 @@ func TestMemoryOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip(&runtime.Unavailable{What: "a process of another user", Why: "this user cannot start one", Fix: "run as root"})
 	}
-	answer := newMemoryChild(t).tell(t, "read-as-nobody", os.Getpid())
+	answer := newChild(t).tell(t, "read-as-nobody", os.Getpid())
 	if file := fmt.Sprintf("/proc/%d/smaps_rollup", os.Getpid()); !strings.HasPrefix(answer, "true ") || !strings.Contains(answer, fmt.Sprint("process ", os.Getpid())) || !strings.Contains(answer, file) {
 		t.Errorf("reading a process of another user: %s", answer)
 	}

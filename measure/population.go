@@ -248,6 +248,16 @@ func (p *Population) Timelines() []runtime.Timeline { return slices.Clone(p.time
 // The shim and the cgroup are there where all instances have the same.
 func (p *Population) Scope() runtime.Scope { return p.scope.scope() }
 
+// Scopes asks each instance what it consists of now, in the order in which they
+// were started.
+func (p *Population) Scopes() []runtime.Scope {
+	all := make([]runtime.Scope, p.Len())
+	for i, inst := range p.instances {
+		all[i] = inst.Scope()
+	}
+	return all
+}
+
 // Check asks that many of the live instances, chosen at random, and checks each
 // answer; 0 or more than there are asks all. An instance that has died fails.
 // The error tells how many failed and wraps the first.

@@ -23,30 +23,30 @@ import (
 
 const mib = 1 << 20
 
-// childEnv makes TestMemoryChild of a re-executed test binary the child.
-const childEnv = "WASMBENCH_MEMORY_CHILD"
+// childEnv makes TestChild of a re-executed test binary the child.
+const childEnv = "WASMBENCH_CHILD"
 
-// A memoryChild is a process that does to its memory what it is told.
-type memoryChild struct {
+// A child is a process that does what it is told.
+type child struct {
 	pid     int
 	stdin   io.WriteCloser
 	answers *bufio.Scanner
 	cmd     *exec.Cmd
 }
 
-// newMemoryChild starts a child, which has files from descriptor 3 on, and ends it
+// newChild starts a child, which has files from descriptor 3 on, and ends it
 // with the test.
-func newMemoryChild(t *testing.T, files ...*os.File) *memoryChild {
+func newChild(t *testing.T, files ...*os.File) *child {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run=^TestMemoryChild$")
+	cmd := exec.Command(self, "-test.run=^TestChild$")
 	cmd.Env = append(os.Environ(), childEnv+"=1")
 	cmd.ExtraFiles = files
 	cmd.Stderr = os.Stderr
-	c := &memoryChild{cmd: cmd}
+	c := &child{cmd: cmd}
 	if c.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func newMemoryChild(t *testing.T, files ...*os.File) *memoryChild {
 }
 
 // tell has the child do something and returns what it answers when it has.
-func (c *memoryChild) tell(t *testing.T, verb string, n int) string {
+func (c *child) tell(t *testing.T, verb string, n int) string {
 	t.Helper()
 	answer, err := c.order(verb, n)
 	if err != nil {
@@ -79,7 +79,7 @@ func (c *memoryChild) tell(t *testing.T, verb string, n int) string {
 }
 
 // order is tell for other goroutines than the test's.
-func (c *memoryChild) order(verb string, n int) (string, error) {
+func (c *child) order(verb string, n int) (string, error) {
 	order := fmt.Sprint(verb, " ", n)
 	if _, err := fmt.Fprintln(c.stdin, order); err != nil {
 		return "", err
@@ -95,7 +95,7 @@ func (c *memoryChild) order(verb string, n int) (string, error) {
 }
 
 // usage is what a meter reads of the child.
-func (c *memoryChild) usage(t *testing.T, m measure.Meter) measure.Usage {
+func (c *child) usage(t *testing.T, m measure.Meter) measure.Usage {
 	t.Helper()
 	return readUsage(t, m, runtime.Scope{Own: []int{c.pid}})
 }
@@ -109,9 +109,9 @@ func readUsage(t *testing.T, m measure.Meter, s runtime.Scope) measure.Usage {
 	return u
 }
 
-// TestMemoryChild is the child's side. It ends with its input, which is closed when
+// TestChild is the child's side. It ends with its input, which is closed when
 // whoever started it has ended.
-func TestMemoryChild(t *testing.T) {
+func TestChild(t *testing.T) {
 	if os.Getenv(childEnv) == "" {
 		return
 	}
@@ -162,6 +162,10 @@ func obey(order string, held *[][]byte) (answer string, err error) {
 			return "", err
 		}
 		return growSharing(n)
+	case "compute": // spends n ms of processor time in user mode
+		err = spend(n, compute)
+	case "send-zeros": // spends n ms of processor time, nearly all in the kernel
+		err = spend(n, sendZeros)
 	case "read-as-nobody": // answers with the error of reading process n as another user
 		if err := becomeNobody(); err != nil {
 			return "", err
