@@ -144,9 +144,11 @@ type Companion interface {
 // code.
 type Guarder interface {
 	// Guarded returns the same runtime with these checks, under the same name: when
-	// the context of a call ends, the call returns an error and the instance can
-	// only be closed, but the others of its process live on. It is nil where an
-	// instance has a process of its own, whose end is guard enough.
+	// the context of a start or call ends, it returns an error and the instance can
+	// only be closed, but the others of its process live on. A guest that does not
+	// stop within two seconds, such as one that waits in a call of the host, ends
+	// its process after all. It is nil where an instance has a process of its own,
+	// whose end is guard enough.
 	Guarded() Runtime
 }
 

@@ -4,13 +4,16 @@ package native
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"time"
 
 	"github.com/prometheus/procfs"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -54,7 +57,8 @@ func (native) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.
 
 // A program is a guest on disk, which nothing has to be done for.
 type program struct {
-	path string
+	path string // absolute: where it starts is another directory
+	dir  string // its working directory, "" for the harness's
 	size int64
 }
 
@@ -67,7 +71,14 @@ func find(ctx context.Context, w workload.Workload, f workload.Form) (program, e
 	if err != nil {
 		return program{}, err
 	}
-	return program{path: path, size: info.Size()}, nil
+	if path, err = filepath.Abs(path); err != nil {
+		return program{}, err
+	}
+	dir, err := hostdir.Of(w)
+	if err != nil {
+		return program{}, fmt.Errorf("native: workload %s: %w", w.Name(), err)
+	}
+	return program{path: path, dir: dir, size: info.Size()}, nil
 }
 
 func (p program) Bytes() int64 { return p.size }
@@ -77,7 +88,7 @@ type image struct{ program }
 
 // Start marks Create when the program has been executed and Ready.
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
-	w, created, ready, err := process.StartWorker(ctx, i.path, nil)
+	w, created, ready, err := process.StartWorker(ctx, process.Program{Path: i.path, Dir: i.dir})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +107,7 @@ func (i *serverImage) Serve(ctx context.Context, address string, mark func(runti
 			return nil, err
 		}
 	}
-	s, created, err := process.Serve(ctx, i.path, []string{address}, address)
+	s, created, err := process.Serve(ctx, process.Program{Path: i.path, Args: []string{address}, Dir: i.dir}, address)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -187,3 +188,70 @@ func TestCrowd(t *testing.T) {
 	host := rundirtest.Watch(t)
 	rundirtest.Crowd(t, host, img, w, 100, 4)
 }
+
+// A guest works in the directory that it is given, also where its program's path
+// is relative to the harness's.
+func TestMounted(t *testing.T) {
+	for _, l := range workload.Languages() {
+		t.Run(string(l), func(t *testing.T) {
+			f, op := written(t, l, filepath.Join(t.TempDir(), "of the guest"))
+			path, err := op.Artifact(t.Context(), workload.Executable)
+			if errors.As(err, new(*runtime.Unavailable)) {
+				t.Skip(err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			t.Chdir(filepath.Dir(path))
+			img, err := native.New().Prepare(t.Context(), relative{op, filepath.Base(path)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := img.Start(t.Context(), unmarked); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), f.Mount()) {
+				t.Errorf("starting in no directory: %v", err)
+			}
+			if err := os.Mkdir(f.Mount(), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			inst, _, err := runtime.FirstAnswer(t.Context(), img, op.Request(), op.Check)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := os.Open(filepath.Join(f.Mount(), f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(f.Verify(r), r.Close(), inst.Close(), img.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	_, op := written(t, workload.C, "relative")
+	if _, err := native.New().Prepare(t.Context(), op); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `"relative"`) {
+		t.Errorf("a relative directory: %v", err)
+	}
+}
+
+func unmarked(runtime.Phase, time.Time) {}
+
+// written returns a file in dir and the operation that writes it.
+func written(t *testing.T, l workload.Language, dir string) (*workload.File, *workload.FileOp) {
+	t.Helper()
+	f, err := workload.NewFile(l, "left.dat", 1<<20, 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f = f.WithMount(dir)
+	op, err := f.Write(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, op
+}
+
+// relative is a workload whose program's path is not absolute.
+type relative struct {
+	*workload.FileOp
+	path string
+}
+
+func (r relative) Artifact(context.Context, workload.Form) (string, error) { return r.path, nil }

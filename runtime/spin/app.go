@@ -66,6 +66,14 @@ func (s *spin) prepare(ctx context.Context, w workload.Workload) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m, ok := w.(workload.Mounted); ok && m.Mount() != "" {
+		return nil, &workload.Unavailable{
+			What: "workload " + w.Name() + " on spin",
+			Why:  "its guest works on a directory of the host, and spin up gives guests read-only copies of files unless it is told otherwise",
+			Fix:  "choose another runtime",
+			Err:  workload.ErrNoForm,
+		}
+	}
 	guest, err := w.Artifact(ctx, workload.CGI)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package spin_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,25 @@ func wantSays(t *testing.T, err error, says ...string) {
 	for _, s := range says {
 		if !strings.Contains(err.Error(), s) {
 			t.Errorf("error %q does not say %q", err, s)
+		}
+	}
+}
+
+type mounted struct{ workload.Workload }
+
+func (mounted) Mount() string { return "/tmp" }
+
+// A guest that is to have a directory of the host has no place here, and the
+// error says so in a line.
+func TestMounted(t *testing.T) {
+	watch(t)
+	r := spin.New(spin.Options{Path: standIn(t, "normal"), Cache: spin.Off})
+	_, err := r.Prepare(t.Context(), mounted{guest(t)})
+	_, serr := r.(runtime.Server).PrepareServer(t.Context(), mounted{guest(t)}, runtime.ServeOptions{})
+	for _, err := range []error{err, serr} {
+		var u *workload.Unavailable
+		if !errors.As(err, &u) || !errors.Is(err, workload.ErrNoForm) || u.Why == "" || u.Fix == "" || strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %v, want an *Unavailable in a line that wraps ErrNoForm", err)
 		}
 	}
 }

@@ -12,7 +12,10 @@ import (
 	"github.com/prometheus/procfs"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
 	"github.com/seed-0132abb7/wasmbench/runtime/native"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -121,4 +124,65 @@ func processorTime(b *testing.B, svc runtime.Service) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(stat.CPUTime() * float64(time.Second))
+}
+
+// BenchmarkShortCalls sets a call that is timed in a batch beside one that has
+// the clock to itself and one by CallTogether of one instance, and what it takes
+// to ask the host for that beside what it takes to ask for a call.
+func BenchmarkShortCalls(b *testing.B) {
+	for _, r := range []runtime.Runtime{wazero.Embedded(), wasmtime.Embedded(wasmtime.EmbeddedOptions{}), wasmedge.Embedded()} {
+		b.Run(r.Name(), func(b *testing.B) {
+			if _, err := r.Probe(b.Context()); err != nil {
+				b.Skip(err)
+			}
+			path := b.TempDir() + "/echo.wasm"
+			if err := os.WriteFile(path, wasmtest.Reactor(wasmtest.Echo), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			benchmarkShortCalls(b, r, modules{reactor: path})
+		})
+	}
+}
+
+func benchmarkShortCalls(b *testing.B, r runtime.Runtime, w workload.Workload) {
+	img, err := r.Prepare(b.Context(), w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer img.Close()
+	inst, err := img.Start(b.Context(), unmarked)
+	if err != nil {
+		b.Fatal(err)
+	}
+	request := []byte("hello")
+	anything := func([]byte) error { return nil }
+	var calls, batches, alone, call, together []time.Duration
+	const size = 1000
+	for b.Loop() {
+		c, err := inst.(runtime.CallTimer).TimeCalls(b.Context(), 256, request, anything)
+		if err != nil {
+			b.Fatal(err)
+		}
+		t, err := inst.(runtime.BatchTimer).TimeBatches(b.Context(), 1, size, request, anything)
+		if err != nil {
+			b.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := inst.Call(b.Context(), request); err != nil {
+			b.Fatal(err)
+		}
+		called := time.Now()
+		_, took, err := inst.(runtime.Companion).CallTogether(b.Context(), nil, [][]byte{request})
+		if err != nil {
+			b.Fatal(err)
+		}
+		calls, batches = append(calls, c...), append(batches, t[0]/size)
+		alone, call, together = append(alone, took), append(call, called.Sub(begin)), append(together, time.Since(called))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(rundirtest.Median(calls), "call-ns")
+	b.ReportMetric(rundirtest.Median(batches), "batch-ns")
+	b.ReportMetric(rundirtest.Median(alone), "alone-ns")
+	b.ReportMetric(rundirtest.Median(call), "ask-call-ns")
+	b.ReportMetric(rundirtest.Median(together), "ask-together-ns")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/module"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -30,6 +31,8 @@ type Runtime struct {
 	Tuning   []string // further flags, on which that does not depend
 	AtStart  bool     // compile at each start rather than in Prepare
 	Embedded bool     // hold many instances in one process rather than one in each
+
+	guarded bool // see Guarded
 }
 
 // Name returns the label.
@@ -117,7 +120,7 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 	if err != nil {
 		return nil, err
 	}
-	return &processImage{label: r.Label, host: g.host, args: r.args("run", g.src...), size: g.size}, nil
+	return &processImage{label: r.Label, program: r.program(g, "run", g.src...), dir: g.dir, size: g.size}, nil
 }
 
 // PrepareServer makes the guest's reactor ready as Prepare does. The host's
@@ -130,7 +133,7 @@ func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runt
 	if r.Embedded {
 		return &heldServer{image: r.held(g), pool: o.Pool}, nil
 	}
-	return &processServer{label: r.Label, host: g.host, verb: r.args("serve", "-pool="+strconv.Itoa(o.Pool)), src: g.src, size: g.size}, nil
+	return &processServer{label: r.Label, program: r.program(g, "serve", "-pool="+strconv.Itoa(o.Pool)), src: g.src, dir: g.dir, size: g.size}, nil
 }
 
 // A guest is what a host is started with.
@@ -138,6 +141,7 @@ type guest struct {
 	host string   // the program
 	src  []string // the module and, unless it is compiled at each start, the artefact
 	size int64    // of what is loaded, in bytes
+	dir  string   // of the host, that the guest has; "" for none
 }
 
 // prepare finds the guest's module, bounds its shape and compiles it.
@@ -145,6 +149,9 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	exports := []string{exchange.Entry}
 	if form == workload.Reactor {
 		exports = []string{exchange.Memory, exchange.Request, exchange.Answer}
+	}
+	if g.dir, err = hostdir.Of(w); err != nil {
+		return g, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
 	}
 	path, err := w.Artifact(ctx, form)
 	if err != nil {
@@ -169,7 +176,16 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 }
 
 func (r *Runtime) held(g guest) *heldImage {
-	return &heldImage{label: r.Label, host: g.host, args: r.args("hold", g.src...), size: g.size, turn: make(chan struct{}, 1)}
+	return &heldImage{label: r.Label, program: r.program(g, "hold", g.src...), dir: g.dir, size: g.size, guarded: r.guarded, turn: make(chan struct{}, 1)}
+}
+
+// program is the host with a verb for g.
+func (r *Runtime) program(g guest, verb string, operands ...string) process.Program {
+	args := r.args(verb, operands...)
+	if g.dir != "" {
+		args = append([]string{"-dir", g.dir}, args...)
+	}
+	return process.Program{Path: g.host, Args: args}
 }
 
 func (r *Runtime) args(verb string, operands ...string) []string {

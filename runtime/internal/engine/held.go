@@ -5,34 +5,39 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 )
 
 // ErrHostEnded is wrapped by the errors of an image whose host process has
-// ended, by a crash or because a context ended during a call. The image can
-// only be closed.
+// ended, by a crash or because a context ended during a call that it was not
+// guarded against. The image can only be closed.
 var ErrHostEnded = errors.New("the engine host has ended")
 
 // heldImage is a reactor in one host process, started at the first use.
 type heldImage struct {
-	label, host string
-	args        []string
-	size        int64
+	label   string
+	program process.Program // the host
+	dir     string          // that the guests have of the host's, "" for none
+	size    int64
+	guarded bool
 
 	proc  atomic.Pointer[process.Process] // the host, nil until there is one
 	asked atomic.Int64                    // how many queries have had a turn
 
 	// turn holds one token while a query is on its way or the fields below are
 	// used.
-	turn  chan struct{}
-	enc   *gob.Encoder
-	dec   *gob.Decoder
-	ended error // why the host is no more
+	turn    chan struct{}
+	enc     *gob.Encoder
+	dec     *gob.Decoder
+	cancels *os.File // see enginehost.CancelFile; nil unless guarded
+	ended   error    // why the host is no more
 }
 
 func (i *heldImage) Bytes() int64 { return i.size }
@@ -43,6 +48,9 @@ func (i *heldImage) Close() error {
 	defer i.release()
 	if i.ended == nil {
 		i.ended = ErrHostEnded
+	}
+	if i.cancels != nil {
+		i.cancels.Close()
 	}
 	if p := i.proc.Load(); p != nil {
 		return p.Close()
@@ -80,6 +88,10 @@ func (i *heldImage) ask(ctx context.Context, q *enginehost.Query) (*enginehost.R
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	q.Turn = 0
+	if i.guarded && ctx.Done() != nil {
+		q.Turn = uint64(i.asked.Load()) + 1
+	}
 	return i.exchange(ctx, q)
 }
 
@@ -96,8 +108,9 @@ func (i *heldImage) end(q *enginehost.Query) error {
 	return nil
 }
 
-// exchange is called by whoever has the turn. If ctx ends first the host is
-// killed: a guest that does not return cannot be stopped otherwise.
+// exchange is called by whoever has the turn. If ctx ends first the host is told
+// where the query has a turn, and killed otherwise: a guest that does not return
+// cannot be stopped in another way.
 func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*enginehost.Reply, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -109,19 +122,18 @@ func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*engineh
 	host := i.proc.Load()
 	if host == nil {
 		var err error
-		if host, err = process.Start(i.host, i.args); err != nil {
-			return nil, err
+		if host, err = i.begin(); err != nil {
+			return nil, fmt.Errorf("runtime %s: %w", i.label, err)
 		}
-		i.enc, i.dec = gob.NewEncoder(host.In), gob.NewDecoder(host.Out)
-		i.proc.Store(host)
 	}
-	stop := context.AfterFunc(ctx, host.Kill)
+	release := watch(ctx, host, i.cancels, q.Turn)
 	var r enginehost.Reply
 	err := i.enc.Encode(q)
 	if err == nil {
 		err = i.dec.Decode(&r)
 	}
-	if !stop() { // killed, or about to be, whatever it has answered
+	overdue, killed := release()
+	if killed { // whatever it has answered
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -131,12 +143,41 @@ func (i *heldImage) exchange(ctx context.Context, q *enginehost.Query) (*engineh
 	}
 	if r.Err != "" {
 		e := &HostError{Runtime: i.label, Verb: q.Op.String(), Text: r.Err}
-		if r.Exhausted != nil {
+		switch {
+		case r.Exhausted != nil:
 			e.Err = r.Exhausted
+		case overdue:
+			e.Err = context.Cause(ctx)
 		}
 		return nil, e
 	}
 	return &r, nil
+}
+
+// begin starts the host.
+func (i *heldImage) begin() (*process.Process, error) {
+	if err := hostdir.Check(i.dir); err != nil {
+		return nil, err
+	}
+	program := i.program
+	if i.guarded {
+		theirs, ours, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		defer theirs.Close()
+		program.Files, i.cancels = []*os.File{theirs}, ours
+	}
+	host, err := process.Start(program)
+	if err != nil {
+		if i.guarded {
+			i.cancels.Close()
+		}
+		return nil, err
+	}
+	i.enc, i.dec = gob.NewEncoder(host.In), gob.NewDecoder(host.Out)
+	i.proc.Store(host)
+	return host, nil
 }
 
 // Start starts an instance. The phases are those that the host measured; what
@@ -169,59 +210,6 @@ func replay(r *enginehost.Reply, mark func(runtime.Phase, time.Time), phases ...
 func (i *heldImage) Unload(ctx context.Context) error {
 	_, err := i.ask(ctx, &enginehost.Query{Op: enginehost.OpUnload})
 	return err
-}
-
-// batch is how many starts or calls are asked for at once: enough that the
-// exchange with the host is nothing beside them, few enough that a context is
-// heeded between two.
-const batch = 256
-
-// repeat asks q for n operations, a batch at a time, has every distinct answer
-// checked and hands each reply to take.
-func (i *heldImage) repeat(ctx context.Context, q enginehost.Query, n int, check func([]byte) error, take func(*enginehost.Reply) int) error {
-	for done := 0; done < n; {
-		q.N = min(batch, n-done)
-		r, err := i.ask(ctx, &q)
-		if err != nil {
-			return err
-		}
-		for _, a := range r.Answers {
-			if err := check(a); err != nil {
-				return err
-			}
-		}
-		if took := take(r); took != q.N || len(r.Answers) == 0 {
-			return &HostError{Runtime: i.label, Verb: q.Op.String(), Text: fmt.Sprintf("it reported %d of %d and %d answers", took, q.N, len(r.Answers))}
-		}
-		done += q.N
-	}
-	return nil
-}
-
-// TimeStarts times starts inside the host.
-func (i *heldImage) TimeStarts(ctx context.Context, n int, first bool, request []byte, check func([]byte) error) ([]runtime.Timeline, error) {
-	var all []runtime.Timeline
-	err := i.repeat(ctx, enginehost.Query{Op: enginehost.OpStarts, First: first, Body: request}, n, check, func(r *enginehost.Reply) int {
-		all = append(all, r.Timelines...)
-		return len(r.Timelines)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-// TimeCalls times calls inside the host.
-func (i *heldInstance) TimeCalls(ctx context.Context, n int, request []byte, check func([]byte) error) ([]time.Duration, error) {
-	var all []time.Duration
-	err := i.image.repeat(ctx, enginehost.Query{Op: enginehost.OpCalls, ID: i.id, Body: request}, n, check, func(r *enginehost.Reply) int {
-		all = append(all, r.Times...)
-		return len(r.Times)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
 }
 
 type heldInstance struct {

@@ -10,15 +10,17 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 )
 
 // processImage starts one host process for each instance, which runs the
 // command as the engine's own command line does.
 type processImage struct {
-	label, host string
-	args        []string
-	size        int64
+	label   string
+	program process.Program // the host
+	dir     string          // that the guest has of the host's, "" for none
+	size    int64
 }
 
 func (i *processImage) Bytes() int64 { return i.size }
@@ -27,12 +29,17 @@ func (i *processImage) Close() error { return nil }
 // Start marks Create when the host has been executed, Start when its main was
 // reached, Load when it had the module and Ready when the guest said so.
 func (i *processImage) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
+	if err := hostdir.Check(i.dir); err != nil {
+		return nil, fmt.Errorf("runtime %s: %w", i.label, err)
+	}
 	reports, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer reports.Close()
-	inst, created, ready, err := process.StartWorker(ctx, i.host, i.args, w)
+	program := i.program
+	program.Files = []*os.File{w}
+	inst, created, ready, err := process.StartWorker(ctx, program)
 	w.Close()
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", i.label, err)

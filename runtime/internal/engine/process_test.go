@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 )
 
 // A host that does not report, as one whose guest says that it is ready and then
@@ -27,7 +28,7 @@ func TestNoReport(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "pid")
-			img := &processImage{label: "silent", host: "/bin/sh", args: []string{"-c", "printf 'wb1\\n'; echo $$ > " + pidFile + "; " + tt.then}}
+			img := &processImage{label: "silent", program: process.Program{Path: "/bin/sh", Args: []string{"-c", "printf 'wb1\\n'; echo $$ > " + pidFile + "; " + tt.then}}}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			pid := make(chan int, 1)

@@ -10,15 +10,17 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/process"
 )
 
 // processServer starts one host process for each service.
 type processServer struct {
-	label, host string
-	verb        []string // the arguments before the address
-	src         []string // and after it
-	size        int64
+	label   string
+	program process.Program // the host, with the arguments before the address
+	src     []string        // and those after it
+	dir     string          // that the guest has of the host's, "" for none
+	size    int64
 }
 
 func (s *processServer) Bytes() int64 { return s.size }
@@ -28,6 +30,9 @@ func (s *processServer) Close() error { return nil }
 // reached and Load when it had the module. It returns when the host is about to
 // listen: nobody could have been answered before.
 func (s *processServer) Serve(ctx context.Context, address string, mark func(runtime.Phase, time.Time)) (runtime.Service, error) {
+	if err := hostdir.Check(s.dir); err != nil {
+		return nil, fmt.Errorf("runtime %s: %w", s.label, err)
+	}
 	if address == "" {
 		var err error
 		if address, err = runtime.FreeAddress(); err != nil {
@@ -39,7 +44,9 @@ func (s *processServer) Serve(ctx context.Context, address string, mark func(run
 		return nil, err
 	}
 	defer reports.Close()
-	svc, created, err := process.Serve(ctx, s.host, slices.Concat(s.verb, []string{address}, s.src), address, w)
+	program := s.program
+	program.Args, program.Files = slices.Concat(program.Args, []string{address}, s.src), []*os.File{w}
+	svc, created, err := process.Serve(ctx, program, address)
 	w.Close()
 	if err != nil {
 		return nil, fmt.Errorf("runtime %s: %w", s.label, err)

@@ -180,7 +180,7 @@ func TestHoldTellsOfExhaustionAndRegions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := hold(t.Context(), img, &in, &out); err != nil {
+	if err := hold(t.Context(), img, &in, &out, nil); err != nil {
 		t.Fatal(err)
 	}
 	var replies [4]Reply

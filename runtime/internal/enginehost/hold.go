@@ -1,7 +1,6 @@
 package enginehost
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -25,16 +24,23 @@ const (
 	OpServe               // start a service
 	OpStopServe           // end one when it has answered what it was asked
 	OpRegions             // where an instance lies
+	OpBatches             // time N batches of Size calls of one
+	OpTogether            // call several at the same time
 )
 
 // A Query is one request to a host that holds instances. Queries and replies
 // are gob streams on the host's standard input and output.
 type Query struct {
 	Op    Op
-	ID    int    // the instance, for OpCall, OpCalls, OpClose and OpRegions, or the service, for OpStopServe
-	N     int    // how many, for OpStarts and OpCalls; the size of the pool, for OpServe
-	First bool   // whether each of them is a first one
+	Turn  uint64 // the number by which CancelFile can name it, more than any before; 0 where it is not to be ended
+	ID    int    // the instance, for OpCall, OpCalls, OpBatches, OpClose and OpRegions, or the service, for OpStopServe
+	N     int    // how many, for OpStarts, OpCalls and OpBatches; the size of the pool, for OpServe
+	Size  int    // calls of a batch
+	First bool   // whether each start is a first one
 	Body  []byte // the request
+
+	IDs    []int    // the instances, for OpTogether
+	Bodies [][]byte // and the request to each
 
 	Address string // where to listen, for OpServe
 }
@@ -47,16 +53,17 @@ type Reply struct {
 	Address   string             // where it listens, for OpServe
 	Body      []byte             // the answer, for OpCall
 	Timelines []runtime.Timeline // one a start, for OpStart, OpStarts and OpServe
-	Times     []time.Duration    // one a call, for OpCalls
-	Answers   [][]byte           // the distinct answers that were seen, for OpStarts and OpCalls
+	Times     []time.Duration    // one a call or a batch, for OpCalls and OpBatches; one in all, for OpTogether
+	Answers   [][]byte           // the distinct answers that were seen, for OpStarts, OpCalls and OpBatches; one an instance, for OpTogether
 	Regions   []runtime.Region   // for OpRegions
 }
 
 // hold answers queries until its input ends, then closes what is still open and
-// the image.
-func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err error) {
+// the image. cancels opens what CancelFile is, when it is needed.
+func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer, cancels func() io.Reader) (err error) {
 	h := holder{img: img, instances: map[int]runtime.Instance{}, services: map[int]*server{}}
 	defer func() { err = errors.Join(err, h.close()) }()
+	turns := turns{open: cancels}
 	dec, enc := gob.NewDecoder(r), gob.NewEncoder(w)
 	for {
 		var q Query
@@ -65,7 +72,9 @@ func hold(ctx context.Context, img runtime.Image, r io.Reader, w io.Writer) (err
 		} else if err != nil {
 			return fmt.Errorf("reading what the harness asks: %w", err)
 		}
-		reply, err := h.do(ctx, &q)
+		within, done := turns.begin(ctx, q.Turn)
+		reply, err := h.do(within, &q)
+		done()
 		if err != nil {
 			reply.Err = err.Error()
 			if e := (*runtime.Exhausted)(nil); errors.As(err, &e) {
@@ -110,7 +119,7 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 		reply.Timelines = []runtime.Timeline{*t}
 		h.next++
 		h.instances[h.next], reply.ID = inst, h.next
-	case OpCall, OpCalls, OpClose, OpRegions:
+	case OpCall, OpCalls, OpBatches, OpClose, OpRegions:
 		inst, ok := h.instances[q.ID]
 		if !ok {
 			return reply, fmt.Errorf("there is no instance %d", q.ID)
@@ -121,6 +130,8 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 			return reply, inst.Close()
 		case OpCalls:
 			return calls(ctx, inst, q)
+		case OpBatches:
+			return batches(ctx, inst, q)
 		case OpRegions:
 			if m, ok := inst.(runtime.Mapper); ok {
 				reply.Regions, err = m.Regions(ctx)
@@ -128,6 +139,8 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 			return reply, err
 		}
 		reply.Body, err = inst.Call(ctx, q.Body)
+	case OpTogether:
+		return h.together(ctx, q)
 	case OpUnload:
 		err = h.unload(ctx)
 	case OpStarts:
@@ -172,67 +185,9 @@ func (h *holder) unload(ctx context.Context) error {
 	return nil
 }
 
-// mostAnswers is how many different answers to one request are remembered.
-const mostAnswers = 16
-
-// seen returns a check that remembers in reply what it has not seen before. An
-// answer equal to one that was seen is as good as that one; the harness checks
-// every distinct answer, and if one is wrong throws the whole batch away.
-func seen(reply *Reply) func(answer []byte) error {
-	return func(answer []byte) error {
-		for _, a := range reply.Answers {
-			if bytes.Equal(a, answer) {
-				return nil
-			}
-		}
-		if len(reply.Answers) == mostAnswers {
-			return fmt.Errorf("more than %d different answers to one request", mostAnswers)
-		}
-		reply.Answers = append(reply.Answers, bytes.Clone(answer))
-		return nil
-	}
-}
-
-// starts times q.N starts.
-func (h *holder) starts(ctx context.Context, q *Query) (reply Reply, err error) {
-	check := seen(&reply)
-	reply.Timelines = make([]runtime.Timeline, 0, q.N)
-	for range q.N {
-		if q.First {
-			if err := h.unload(ctx); err != nil {
-				return reply, err
-			}
-		}
-		t, err := runtime.TimeStart(ctx, h.img, q.Body, check)
-		if err != nil {
-			return reply, err
-		}
-		reply.Timelines = append(reply.Timelines, *t)
-	}
-	return reply, nil
-}
-
-// calls times q.N calls of an instance.
-func calls(ctx context.Context, inst runtime.Instance, q *Query) (reply Reply, err error) {
-	check := seen(&reply)
-	reply.Times = make([]time.Duration, 0, q.N)
-	for range q.N {
-		begin := time.Now()
-		answer, err := inst.Call(ctx, q.Body)
-		if err == nil {
-			err = check(answer)
-		}
-		if err != nil {
-			return reply, err
-		}
-		reply.Times = append(reply.Times, time.Since(begin))
-	}
-	return reply, nil
-}
-
 var opNames = [...]string{
 	OpStart: "start", OpCall: "call", OpClose: "close", OpUnload: "unload", OpStarts: "starts", OpCalls: "calls",
-	OpServe: "serve", OpStopServe: "stop serving", OpRegions: "regions",
+	OpServe: "serve", OpStopServe: "stop serving", OpRegions: "regions", OpBatches: "batches", OpTogether: "call together",
 }
 
 func (o Op) String() string {

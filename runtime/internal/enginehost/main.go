@@ -19,7 +19,8 @@ import (
 //	info run|hold            print the version and the settings of a verb, a line each
 //	compile MODULE ARTIFACT  make ARTIFACT of MODULE
 //	run MODULE [ARTIFACT]    run a command on this process's standard files
-//	hold MODULE [ARTIFACT]   hold instances of a reactor and do what the harness asks on standard input
+//	hold MODULE [ARTIFACT]   hold instances of a reactor and do what the harness asks on standard input,
+//	                         unless it takes that back on CancelFile
 //	serve [-pool N] ADDRESS MODULE [ARTIFACT]
 //	                         answer HTTP requests on ADDRESS, a host and a port, with instances of
 //	                         a reactor: a new one for each request or, with -pool, N that are kept
@@ -74,7 +75,7 @@ func do(e Engine, args []string, begun int64) error {
 		if err != nil {
 			return err
 		}
-		return hold(ctx, img, os.Stdin, os.Stdout)
+		return hold(ctx, img, os.Stdin, os.Stdout, func() io.Reader { return os.NewFile(CancelFile, "cancels") })
 	case verb == "serve":
 		pool, operands := poolFlag(rest)
 		if len(operands) != 2 && len(operands) != 3 {

@@ -3,7 +3,6 @@ package enginehost
 import (
 	"bytes"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +61,7 @@ type fakeInstance struct {
 	answer []byte
 }
 
-func (i *fakeInstance) Call(_ context.Context, request []byte) ([]byte, error) {
+func (i *fakeInstance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if !i.busy.CompareAndSwap(false, true) {
 		return nil, errors.New("two calls at a time")
 	}
@@ -75,6 +74,10 @@ func (i *fakeInstance) Call(_ context.Context, request []byte) ([]byte, error) {
 		return nil, errors.New("the guest failed as it was told to")
 	case string(request) == "panic":
 		panic(http.ErrAbortHandler)
+	case string(request) == "until ended":
+		i.calls <- struct{}{}
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
 	case string(request) == "wait":
 		i.calls <- struct{}{}
 		<-i.release
@@ -350,18 +353,7 @@ func TestServersThatCannotBe(t *testing.T) {
 // Services live beside the exchange with the harness, and end with it.
 func TestHeldServices(t *testing.T) {
 	f := newFake()
-	in, queries := io.Pipe()
-	replies, out := io.Pipe()
-	held := make(chan error)
-	go func() { held <- hold(t.Context(), f, in, out) }()
-	enc, dec := gob.NewEncoder(queries), gob.NewDecoder(replies)
-	ask := func(q Query) (r Reply) {
-		t.Helper()
-		if err := errors.Join(enc.Encode(q), dec.Decode(&r)); err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+	ask, end := held(t, f)
 	fresh := ask(Query{Op: OpServe, Address: "127.0.0.1:0"})
 	pooled := ask(Query{Op: OpServe, Address: "127.0.0.1:0", N: 2})
 	inst := ask(Query{Op: OpStart})
@@ -382,8 +374,7 @@ func TestHeldServices(t *testing.T) {
 	if r := ask(Query{Op: OpStopServe, ID: fresh.ID}); r.Err == "" {
 		t.Error("a service was stopped twice")
 	}
-	queries.Close()
-	if err := <-held; err != nil || f.open.Load() != 0 || !f.closed.Load() {
+	if err := end(); err != nil || f.open.Load() != 0 || !f.closed.Load() {
 		t.Errorf("at the end: %v, %d instances left, image closed: %t", err, f.open.Load(), f.closed.Load())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 )
 
@@ -31,12 +32,13 @@ type child struct {
 }
 
 // launch forks the child and returns when its program has been executed. What
-// it writes to its standard error goes to its log. Files in extra become its
-// descriptors 3 and up.
-func (c *child) launch(extra []*os.File) error {
+// it writes to its standard error goes to its log.
+func (c *child) launch() error {
+	if err := hostdir.Check(c.cmd.Dir); err != nil {
+		return err // the fork's own error would name the program
+	}
 	c.done = make(chan struct{})
 	c.cmd.Stderr = &c.log
-	c.cmd.ExtraFiles = extra
 	c.cmd.Env = environment()
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c.cmd.WaitDelay = Grace

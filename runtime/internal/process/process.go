@@ -18,9 +18,22 @@ type Process struct {
 	Out *os.File // read end of its standard output
 }
 
-// Start forks the child and returns when its program has been executed. Files
-// in extra become its descriptors 3 and up.
-func Start(path string, args []string, extra ...*os.File) (*Process, error) {
+// A Program is what a child executes.
+type Program struct {
+	Path  string
+	Args  []string
+	Dir   string     // its working directory, which exists; "" for the harness's
+	Files []*os.File // its descriptors 3 and up
+}
+
+func (p Program) child() *child {
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Dir, cmd.ExtraFiles = p.Dir, p.Files
+	return &child{cmd: cmd}
+}
+
+// Start forks the child and returns when its program has been executed.
+func Start(program Program) (*Process, error) {
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -29,9 +42,9 @@ func Start(path string, args []string, extra ...*os.File) (*Process, error) {
 	if err != nil {
 		return nil, errors.Join(err, childIn.Close(), in.Close())
 	}
-	p := &Process{child: &child{cmd: exec.Command(path, args...)}, In: in, Out: out}
+	p := &Process{child: program.child(), In: in, Out: out}
 	p.cmd.Stdin, p.cmd.Stdout = childIn, childOut
-	err = p.launch(extra)
+	err = p.launch()
 	childIn.Close()
 	childOut.Close()
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,7 +36,7 @@ func TestExplain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", tt.script})
+			_, _, _, err := process.StartWorker(t.Context(), process.Program{Path: shell(t), Args: []string{"-c", tt.script}})
 			var exit *process.ExitError
 			if !errors.As(err, &exit) || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Fatalf("error %v", err)
@@ -49,9 +51,28 @@ func TestExplain(t *testing.T) {
 }
 
 func TestStartOfNoProgram(t *testing.T) {
-	_, _, _, err := process.StartWorker(t.Context(), "/no/such/program", nil)
+	_, _, _, err := process.StartWorker(t.Context(), process.Program{Path: "/no/such/program"})
 	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "/no/such/program") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWorkingDirectory(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := process.Start(process.Program{Path: shell(t), Args: []string{"-c", "pwd"}, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(p.Out)
+	if err := errors.Join(err, p.Close()); err != nil || string(out) != dir+"\n" {
+		t.Errorf("it is in %q, want %q, error %v", out, dir, err)
+	}
+	none := filepath.Join(dir, "none")
+	if _, err := process.Start(process.Program{Path: shell(t), Dir: none}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), none) {
+		t.Errorf("starting in no directory: %v", err)
 	}
 }
 
@@ -67,7 +88,7 @@ func TestEnvironment(t *testing.T) {
 	for _, name := range []string{"PATH", "TMPDIR", "LD_LIBRARY_PATH", "WASMBENCH_TEST"} {
 		t.Setenv(name, "/kept")
 	}
-	p, err := process.Start(program, nil)
+	p, err := process.Start(process.Program{Path: program})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +116,7 @@ func TestEnvironment(t *testing.T) {
 
 // A worker that does not end with its input is killed.
 func TestCloseKills(t *testing.T) {
-	w, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", "printf 'wb1\\n'; exec sleep 600"})
+	w, _, _, err := process.StartWorker(t.Context(), process.Program{Path: shell(t), Args: []string{"-c", "printf 'wb1\\n'; exec sleep 600"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,13 +132,13 @@ func TestContextEndsAStart(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("changed my mind")
 	cancel(why)
-	if _, _, _, err := process.StartWorker(ctx, shell(t), []string{"-c", "sleep 600"}); !errors.Is(err, why) {
+	if _, _, _, err := process.StartWorker(ctx, process.Program{Path: shell(t), Args: []string{"-c", "sleep 600"}}); !errors.Is(err, why) {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestWorkerAnswers(t *testing.T) {
-	w, _, _, err := process.StartWorker(t.Context(), shell(t), []string{"-c", `printf 'wb1\n'; head -c 6 >/dev/null; printf '\002\000\000\000ok'; cat >/dev/null`})
+	w, _, _, err := process.StartWorker(t.Context(), process.Program{Path: shell(t), Args: []string{"-c", `printf 'wb1\n'; head -c 6 >/dev/null; printf '\002\000\000\000ok'; cat >/dev/null`}})
 	if err != nil {
 		t.Fatal(err)
 	}

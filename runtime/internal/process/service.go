@@ -2,8 +2,6 @@ package process
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -19,13 +17,13 @@ type Service struct {
 
 // Serve starts a program that is told by its arguments to listen on address. It
 // returns when the program has been executed, which was at the time created.
-func Serve(ctx context.Context, path string, args []string, address string, extra ...*os.File) (s *Service, created time.Time, err error) {
+func Serve(ctx context.Context, program Program, address string) (s *Service, created time.Time, err error) {
 	if ctx.Err() != nil {
 		return nil, created, context.Cause(ctx)
 	}
-	s = &Service{child: &child{cmd: exec.Command(path, args...)}, address: address}
+	s = &Service{child: program.child(), address: address}
 	s.cmd.Stdout = &s.log
-	if err := s.launch(extra); err != nil {
+	if err := s.launch(); err != nil {
 		return nil, created, err
 	}
 	return s, time.Now(), nil

@@ -21,7 +21,7 @@ var _ runtime.Service = (*process.Service)(nil)
 
 func serve(t *testing.T, script string, extra ...*os.File) *process.Service {
 	t.Helper()
-	s, _, err := process.Serve(t.Context(), shell(t), []string{"-c", script}, "127.0.0.1:1", extra...)
+	s, _, err := process.Serve(t.Context(), process.Program{Path: shell(t), Args: []string{"-c", script}, Files: extra}, "127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +122,13 @@ func TestServiceThatLives(t *testing.T) {
 }
 
 func TestServiceOfNoProgram(t *testing.T) {
-	if _, _, err := process.Serve(t.Context(), "/no/such/program", nil, ""); !errors.Is(err, syscall.ENOENT) {
+	if _, _, err := process.Serve(t.Context(), process.Program{Path: "/no/such/program"}, ""); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("changed my mind")
 	cancel(why)
-	if _, _, err := process.Serve(ctx, shell(t), []string{"-c", "exit 0"}, ""); !errors.Is(err, why) {
+	if _, _, err := process.Serve(ctx, process.Program{Path: shell(t), Args: []string{"-c", "exit 0"}}, ""); !errors.Is(err, why) {
 		t.Errorf("error %v", err)
 	}
 }

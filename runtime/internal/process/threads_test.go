@@ -30,7 +30,7 @@ func TestManyChildren(t *testing.T) {
 		}
 	}()
 	for range n {
-		p, err := process.Start(cat, nil)
+		p, err := process.Start(process.Program{Path: cat})
 		if err != nil {
 			t.Fatal(err)
 		}

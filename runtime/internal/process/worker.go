@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -18,11 +17,11 @@ type Worker struct {
 
 // StartWorker starts a worker and waits until it is ready. created and ready
 // are when its program had been executed and when it said so.
-func StartWorker(ctx context.Context, path string, args []string, extra ...*os.File) (w *Worker, created, ready time.Time, err error) {
+func StartWorker(ctx context.Context, program Program) (w *Worker, created, ready time.Time, err error) {
 	if ctx.Err() != nil {
 		return nil, created, ready, context.Cause(ctx)
 	}
-	p, err := Start(path, args, extra...)
+	p, err := Start(program)
 	if err != nil {
 		return nil, created, ready, err
 	}

@@ -23,13 +23,15 @@ const (
 	Void     Type = iota // () -> ()
 	I32ToI32             // (i32) -> i32
 	I32ToI64             // (i32) -> i64
+	pathOpen             // of WASI's path_open
 )
 
 var types = []byte{
-	3,
+	4,
 	0x60, 0, 0,
 	0x60, 1, 0x7f, 1, 0x7f,
 	0x60, 1, 0x7f, 1, 0x7e,
+	0x60, 9, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7e, 0x7e, 0x7f, 0x7f, 1, 0x7f,
 }
 
 // Instructions of hostile and of harmless guests.
@@ -48,14 +50,23 @@ func Reactor(answer []byte) []byte {
 }
 
 // Module returns a module that exports a memory of one page and the functions.
-func Module(funcs ...Func) []byte {
+func Module(funcs ...Func) []byte { return module(nil, funcs) }
+
+// module returns a module whose first functions are imports of WASI, none of
+// which has code.
+func module(imports, funcs []Func) []byte {
 	n := uint64(len(funcs))
+	imported := uleb(uint64(len(imports)))
+	for _, f := range imports {
+		imported = append(append(imported, name("wasi_snapshot_preview1")...), name(f.Name)...)
+		imported = append(imported, 0, byte(f.Type))
+	}
 	declared, code := uleb(n), uleb(n)
 	exports := append(uleb(n+1), name("memory")...)
 	exports = append(exports, 2, 0)
 	for i, f := range funcs {
 		declared = append(declared, byte(f.Type))
-		exports = append(append(exports, name(f.Name)...), 0, byte(i))
+		exports = append(append(exports, name(f.Name)...), 0, byte(len(imports)+i))
 		body := append(append([]byte{0}, f.Code...), 0x0b)
 		code = append(append(code, uleb(uint64(len(body)))...), body...)
 	}
@@ -63,7 +74,7 @@ func Module(funcs ...Func) []byte {
 	for _, s := range []struct {
 		id   byte
 		body []byte
-	}{{1, types}, {3, declared}, {5, []byte{1, 0, 1}}, {7, exports}, {10, code}} {
+	}{{1, types}, {2, imported}, {3, declared}, {5, []byte{1, 0, 1}}, {7, exports}, {10, code}} {
 		m = append(append(append(m, s.id), uleb(uint64(len(s.body)))...), s.body...)
 	}
 	return m
