@@ -58,7 +58,7 @@ func (c *container) create(ctx context.Context, config oci.Container, mark func(
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	config.Cgroup = c.cgroup
+	config.Cgroup, config.Directory = c.cgroup, c.image.directory
 	spec, err := oci.Spec(config)
 	if err != nil {
 		return err
@@ -100,6 +100,9 @@ func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Tim
 // begin makes a task and starts it. A task that could not be made is ended here,
 // because others may wait for what becomes of it.
 func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Phase, time.Time)) error {
+	if err := oci.CheckDirectory(c.image.directory); err != nil {
+		return err
+	}
 	t, err := c.newTask(serves)
 	if err != nil {
 		return err

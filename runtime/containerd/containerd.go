@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
 
@@ -128,7 +129,11 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 	if err != nil {
 		return runtime.Info{}, l.explain(err)
 	}
-	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + ", shim " + l.options.Runtime}
+	disk, err := l.fileSystem(ctx)
+	if err != nil {
+		return runtime.Info{}, l.explain(err)
+	}
+	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + disk + ", shim " + l.options.Runtime}
 	if r.shared {
 		info.Settings += ", one shim for all"
 	}
@@ -155,6 +160,25 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 		info.Settings += ", daemon at " + l.address
 	}
 	return info, nil
+}
+
+// fileSystem says in a clause on which file system the snapshots are, where the
+// daemon tells where it has them.
+func (l *link) fileSystem(ctx context.Context) (string, error) {
+	answer, err := l.client.IntrospectionService().Plugins(ctx, fmt.Sprintf("type==%s,id==%s", plugins.SnapshotPlugin, l.options.Snapshotter))
+	if err != nil {
+		return "", err
+	}
+	for _, p := range answer.Plugins {
+		if root := p.Exports["root"]; root != "" {
+			disk, err := oci.FileSystem(root)
+			if err != nil {
+				return "", fmt.Errorf("where %s has its snapshots: %w", l.options.Snapshotter, err)
+			}
+			return " on " + disk, nil
+		}
+	}
+	return "", nil
 }
 
 // connect returns the link, made if there is none.

@@ -36,6 +36,7 @@ type image struct {
 	bytes       int64
 	snapshotter snapshots.Snapshotter
 	options     typeurl.Any // of a shim for runc
+	directory   string      // of the host, in every container, or ""
 }
 
 // Prepare packs the guest's root file system, or its module, as an image, stores
@@ -78,6 +79,7 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	if r.shared {
 		img.group = l.group
 	}
+	img.directory = oci.Directory(w)
 	img.command = oci.Entrypoint
 	if r.modules {
 		img.command = oci.ModuleEntrypoint
@@ -88,6 +90,9 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 // pack makes the image of w's guest in the form f, or of its module.
 func (r *Runtime) pack(ctx context.Context, w workload.Workload, f workload.Form) (*oci.Image, error) {
 	if r.modules {
+		if dir := oci.Directory(w); dir != "" {
+			return nil, r.noDirectory(w, dir)
+		}
 		module, err := w.Artifact(ctx, workload.Command)
 		if err != nil {
 			return nil, err

@@ -56,7 +56,7 @@ func hold(address string) error {
 	}
 	var scopes []runtime.Scope
 	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), c} {
-		img, err := r.Prepare(context.Background(), rundirtest.Echo{Mode: "stubborn", Dir: dir})
+		img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: dir}))
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,9 @@ func TestSweepAfterKill(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			host := rundirtest.Watch(t)
 			require(t)
+			keepsake := rundirtest.NewKeepsake(t)
 			for _, s := range holdAndKill(t, host, state, 0) {
+				keepsake.Seen(t, s.Own[0])
 				if frozen := rundirtest.Frozen(t, s); frozen != (state == "paused") {
 					t.Errorf("%s: frozen: %v", state, frozen)
 				}
@@ -155,6 +157,7 @@ func TestSweepAfterKill(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("swept in %v", time.Since(begin))
+			keepsake.Kept(t)
 			for _, left := range host.Leftovers(t) {
 				t.Errorf("left behind: %s", left)
 			}
@@ -167,6 +170,7 @@ func TestSweepAfterKill(t *testing.T) {
 func TestSweepAfterKillAtAnyTime(t *testing.T) {
 	host := rundirtest.Watch(t)
 	require(t)
+	keepsake := rundirtest.NewKeepsake(t)
 	for range 4 {
 		after := rand.N(300 * time.Millisecond)
 		holdAndKill(t, host, "churn", after)
@@ -176,11 +180,13 @@ func TestSweepAfterKillAtAnyTime(t *testing.T) {
 		for _, left := range host.Leftovers(t) {
 			t.Errorf("killed after %v: left behind: %s", after, left)
 		}
+		keepsake.Kept(t)
 	}
 }
 
 func TestAnotherDaemonIsLeftClean(t *testing.T) {
 	_, host := prepare(t, "")
+	keepsake := rundirtest.NewKeepsake(t)
 	sockets, err := filepath.Glob(filepath.Join(host.Tmp, "wasmbench-*", "*", "containerd.sock"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets %v, %v", sockets, err)
@@ -205,6 +211,7 @@ func TestAnotherDaemonIsLeftClean(t *testing.T) {
 		if err := other.Close(); err != nil {
 			t.Error(err)
 		}
+		keepsake.Kept(t)
 	}
 	tasks, err := filepath.Glob(filepath.Join(filepath.Dir(sockets[0]), rundir.StateName, "io.containerd.runtime.v2.task", "*", "*"))
 	if err != nil || len(tasks) > 0 {

@@ -88,3 +88,14 @@ func (r *Runtime) noServer(w workload.Workload) error {
 		Err:  workload.ErrNoForm,
 	}
 }
+
+// noDirectory says why no module has a directory of the host: the shim opens the
+// container's root for it and nothing else, so that what it names it would find
+// there.
+func (r *Runtime) noDirectory(w workload.Workload, dir string) error {
+	return &runtime.Unavailable{
+		What: fmt.Sprintf("workload %s in the directory %s by %s", w.Name(), dir, r.options.Name),
+		Why:  "this shim gives a module the container's own file system and no working directory",
+		Fix:  "give it no directory, or run it by a runtime that opens one for it, such as wasmtime",
+	}
+}

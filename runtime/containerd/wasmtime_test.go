@@ -55,6 +55,15 @@ func TestModulesDoNotServe(t *testing.T) {
 	}
 }
 
+// A module would find what it names in the container's root.
+func TestModulesHaveNoDirectory(t *testing.T) {
+	r, dir := NewWasmtime(Options{}), t.TempDir()
+	_, err := r.pack(t.Context(), rundirtest.Mounted{Workload: workload.Hello(workload.C), In: dir}, workload.RootFS)
+	if u, ok := err.(*workload.Unavailable); !ok || u.Fix == "" || !strings.Contains(u.What, dir) {
+		t.Errorf("error %v, want an *Unavailable with the directory and a remedy", err)
+	}
+}
+
 // nativeModule gives the guest of the tests, a program for the host, as if it
 // were a module.
 type nativeModule struct{ rundirtest.Echo }

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 const (
@@ -57,13 +59,25 @@ func (g *guest) client() *client.Client { return g.image.link.client }
 // What the daemon has begun it is left to finish even if ctx ends, here and in
 // begin, for what it makes meanwhile would otherwise belong to nobody.
 func (g *guest) create(ctx context.Context, network container.NetworkMode, args ...string) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := errors.Join(context.Cause(ctx), oci.CheckDirectory(g.image.directory)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
 	defer cancel()
 	l := g.image.link
-	host := &container.HostConfig{NetworkMode: network, LogConfig: container.LogConfig{Type: "none"}}
+	host := &container.HostConfig{
+		NetworkMode: network,
+		LogConfig:   container.LogConfig{Type: "none"},
+		Resources:   container.Resources{Ulimits: []*container.Ulimit{{Name: "nofile", Soft: oci.OpenFiles, Hard: oci.OpenFiles}}},
+	}
+	var begins string // in which directory, "" for the image's
+	if g.image.directory != "" {
+		begins = workload.MountPoint
+		host.Mounts = []mount.Mount{{
+			Type: mount.TypeBind, Source: g.image.directory, Target: begins,
+			BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
+		}}
+	}
 	if l.info.CgroupDriver == "cgroupfs" {
 		host.CgroupParent = cgroupParent(l.dir)
 	}
@@ -78,20 +92,21 @@ func (g *guest) create(ctx context.Context, network container.NetworkMode, args 
 			AttachStderr: true,
 			OpenStdin:    g.worker,
 			StdinOnce:    g.worker,
+			WorkingDir:   begins,
 
 			NetworkDisabled: network == "",
 		},
 		HostConfig: host,
 	})
 	if err != nil {
-		return fmt.Errorf("creating the container: %w", err)
+		return g.unseen(fmt.Errorf("creating the container: %w", err))
 	}
 	return nil
 }
 
 // begin attaches to the container and starts it, for the first time or again.
 func (g *guest) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) (err error) {
-	if err := context.Cause(ctx); err != nil {
+	if err := errors.Join(context.Cause(ctx), oci.CheckDirectory(g.image.directory)); err != nil {
 		return err
 	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
@@ -107,7 +122,7 @@ func (g *guest) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	}
 	mark(runtime.Start, time.Now())
 	g.watch()
-	return nil
+	return g.checkDirectory()
 }
 
 // watch learns of the container's end, at which writing to the guest fails. A

@@ -116,7 +116,7 @@ func (l *link) settings() string {
 		security = []string{"no seccomp"}
 	}
 	s := []string{
-		"storage " + l.info.Driver,
+		"storage " + l.info.Driver + backing(l.info.DriverStatus),
 		"runtime " + l.info.DefaultRuntime,
 		strings.Join(security, ", "),
 		"Docker's capabilities",
@@ -127,6 +127,17 @@ func (l *link) settings() string {
 		return strings.Join(append(s, "private daemon"), ", ")
 	}
 	return strings.Join(append(s, "daemon at "+l.host), ", ")
+}
+
+// backing says in a clause on which file system the daemon has what containers
+// write, where it tells. The name is the driver's: extfs is ext4 too.
+func backing(status [][2]string) string {
+	for _, s := range status {
+		if s[0] == "Backing Filesystem" {
+			return " on " + s[1]
+		}
+	}
+	return ""
 }
 
 // connect returns the link, made if there is none.

@@ -128,6 +128,8 @@ func TestPrivateDaemon(t *testing.T) {
 		"contexts":    testContexts,
 		"server":      testServer,
 		"no server":   testNoServer,
+		"directories": testDirectories,
+		"clocks":      testThreadsAndClocks,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, r, host) })
 	}
@@ -139,7 +141,7 @@ func testCalls(t *testing.T, r *docker.Runtime, host *rundirtest.Host) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", info)
-	for _, want := range []string{"seccomp", "capabilities", "empty network namespace", "private daemon"} {
+	for _, want := range []string{"seccomp", "capabilities", "empty network namespace", "private daemon", " on "} {
 		if !strings.Contains(info.Settings, want) {
 			t.Errorf("the settings %q do not tell of %s", info.Settings, want)
 		}

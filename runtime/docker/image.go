@@ -25,6 +25,8 @@ type image struct {
 	link   *link
 	name   string // of this run alone
 	packed *oci.Image
+
+	directory string // of the host, in every container, or ""
 }
 
 // Prepare packs the guest's root file system as an image and loads it.
@@ -53,6 +55,8 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 		link:   l,
 		name:   packed.Ref + nameSuffix(l.dir.ID()) + strconv.FormatInt(l.images.Add(1), 10),
 		packed: packed,
+
+		directory: oci.Directory(w),
 	}
 	if err := i.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("docker: image of %s: %w", w.Name(), l.explain(err)), i.Close())

@@ -63,7 +63,7 @@ func hold(mode string) error {
 		options.Host = mode
 	}
 	options.Private = options.Host == ""
-	img, err := docker.New(options).Prepare(context.Background(), rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)})
+	img, err := docker.New(options).Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)}))
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,8 @@ func churn(img runtime.Image) {
 }
 
 // holdAndKill runs hold in another process and kills that after a while.
-func holdAndKill(t *testing.T, host *rundirtest.Host, mode string, after time.Duration) {
+// It returns the scope of what that held.
+func holdAndKill(t *testing.T, host *rundirtest.Host, mode string, after time.Duration) runtime.Scope {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdVar+"="+mode, guestsVar+"="+guests)
@@ -117,6 +118,7 @@ func holdAndKill(t *testing.T, host *rundirtest.Host, mode string, after time.Du
 	if len(host.Leftovers(t)) == 0 {
 		t.Fatal("the killed process left nothing to sweep")
 	}
+	return scope
 }
 
 // Wherever in the making or the ending of containers a run is killed, the next
@@ -127,9 +129,10 @@ func TestSweepAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	host, before := rundirtest.Watch(t), lookAround(t)
+	keepsake := rundirtest.NewKeepsake(t)
 	for i := range 3 {
 		after := time.Duration(i) * rand.N(200*time.Millisecond)
-		holdAndKill(t, host, "churn", after)
+		keepsake.Seen(t, holdAndKill(t, host, "churn", after).Own[0])
 		begin := time.Now()
 		if err := rundir.Sweep(t.Context(), nil); err != nil {
 			t.Errorf("killed after %v: %v", after, err)
@@ -138,6 +141,7 @@ func TestSweepAfterKill(t *testing.T) {
 		for _, left := range host.Leftovers(t) {
 			t.Errorf("killed after %v: left behind: %s", after, left)
 		}
+		keepsake.Kept(t)
 	}
 	before.compare(t)
 }
@@ -156,6 +160,7 @@ func TestAnotherDaemonIsLeftClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	keepsake := rundirtest.NewKeepsake(t)
 	holdAndKill(t, host, address, 0)
 	objects(t, c, 1, 1)
 
@@ -179,6 +184,7 @@ func TestAnotherDaemonIsLeftClean(t *testing.T) {
 		checkScope(t, inst.Scope())
 		runs = append(runs, r)
 	}
+	keepsake.Kept(t)
 	objects(t, c, 2, 1) // an image with two names
 	if err := runs[0].Close(); err != nil {
 		t.Error(err)

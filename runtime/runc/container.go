@@ -179,7 +179,11 @@ func (c *container) Close() error {
 	if c.life != nil {
 		errs = append(errs, c.end())
 	}
-	errs = append(errs, rundir.Unmount(filepath.Join(c.bundle, "rootfs")), os.RemoveAll(c.bundle))
+	err := rundir.Unmount(filepath.Join(c.bundle, "rootfs"))
+	if err == nil {
+		err = os.RemoveAll(c.bundle)
+	}
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("runc: removing container %s: %w", c.id, err)
 	}

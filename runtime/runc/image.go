@@ -24,6 +24,8 @@ type image struct {
 	lower []string // each on top of those before it
 	bytes int64
 	last  atomic.Int64
+
+	directory string // of the host, in every container, or ""
 }
 
 // Bytes is the size of the root file system's files.
@@ -73,7 +75,7 @@ func (i *image) bundle(c *container, config oci.Container) error {
 	if err := oci.Overlay(c.bundle, i.lower...); err != nil {
 		return err
 	}
-	config.Cgroup = c.cgroup
+	config.Cgroup, config.Directory = c.cgroup, i.directory
 	spec, err := oci.Spec(config)
 	if err != nil {
 		return err

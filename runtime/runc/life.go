@@ -43,6 +43,9 @@ type life struct {
 // begin starts runc with the guest's pipes as its own, which the guest
 // inherits. A server has no input and one pipe for all that it writes.
 func (c *container) begin(serves bool) (*life, error) {
+	if err := oci.CheckDirectory(c.image.directory); err != nil {
+		return nil, err
+	}
 	var ours, theirs [3]*os.File
 	closeAll := func(files []*os.File) {
 		for _, f := range files {

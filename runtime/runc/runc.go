@@ -50,7 +50,11 @@ func (r *runcRuntime) Probe(ctx context.Context) (runtime.Info, error) {
 	if err != nil {
 		return runtime.Info{}, err
 	}
-	return runtime.Info{Version: version, Settings: "overlayfs, own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
+	disk, err := oci.FileSystem(os.TempDir())
+	if err != nil {
+		return runtime.Info{}, err
+	}
+	return runtime.Info{Version: version, Settings: "overlayfs on " + disk + ", own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
 }
 
 func check() error {
@@ -146,7 +150,7 @@ func (r *runcRuntime) prepare(ctx context.Context, w workload.Workload, f worklo
 	if err != nil {
 		return nil, err
 	}
-	img := &image{runc: path, dir: dir, bytes: size}
+	img := &image{runc: path, dir: dir, directory: oci.Directory(w), bytes: size}
 	for n, tree := range trees {
 		// A link has a path without the characters that mount options cannot
 		// have.

@@ -153,6 +153,44 @@ func TestSweepClearsWhatADeadRunMade(t *testing.T) {
 	empty(t, tmp)
 }
 
+// What is mounted below a run is not the run's: directories of the host stay as
+// they are, even if somebody works in them.
+func TestSweepKeepsWhatIsMounted(t *testing.T) {
+	needRoot(t)
+	theirs := t.TempDir()
+	tmp := short(t)
+	if err := errors.Join(os.Mkdir(theirs+"/deep", 0o755), os.WriteFile(theirs+"/deep/file", []byte("kept"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"plain", "with signs, 1:2\\n", "plain/deep"} {
+		mountpoint := d.Path(name)
+		if err := errors.Join(os.MkdirAll(mountpoint, 0o755), unix.Mount(theirs, mountpoint, "", unix.MS_BIND|unix.MS_REC, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mount(theirs, d.Path("plain"), "", unix.MS_BIND, ""); err != nil { // on top of the first
+		t.Fatal(err)
+	}
+	busy := exec.Command("sleep", "3600")
+	busy.Dir = d.Path("plain")
+	if err := busy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { busy.Process.Kill(); busy.Wait() })
+	d.lock.Close()
+	if err := Sweep(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(theirs + "/deep/file"); err != nil || string(b) != "kept" {
+		t.Errorf("the directory that was mounted has %q, %v", b, err)
+	}
+	empty(t, tmp)
+}
+
 // Runs whose locks cannot be had do not keep the others from being swept,
 // whichever come first.
 func TestSweepDespiteALockThatFails(t *testing.T) {

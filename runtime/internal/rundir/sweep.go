@@ -109,7 +109,9 @@ func deadRuns() ([]*Dir, error) {
 	return dead, errors.Join(errs...)
 }
 
-// unmountBelow unmounts everything mounted below dir, the latest mount first.
+// unmountBelow unmounts everything mounted below dir, the latest mount first. If
+// it returns nil nothing is left there: what is removed afterwards is the run's
+// own and no directory of the host that has been mounted.
 func unmountBelow(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
 	if err != nil {
@@ -118,6 +120,11 @@ func unmountBelow(dir string) error {
 	var errs []error
 	for i := len(mounts) - 1; i >= 0; i-- {
 		errs = append(errs, Unmount(mounts[i].Mountpoint))
+	}
+	left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	errs = append(errs, err)
+	for _, m := range left {
+		errs = append(errs, &fs.PathError{Op: "unmount", Path: m.Mountpoint, Err: unix.EBUSY})
 	}
 	return errors.Join(errs...)
 }
