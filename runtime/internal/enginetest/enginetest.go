@@ -18,7 +18,7 @@ import (
 type Subject struct {
 	// New returns the engine with a directory, or "", and guards or none.
 	New func(t testing.TB, dir string, interruptible bool) enginehost.Engine
-	// Languages are those whose guests the tests run.
+	// Languages are those whose guests are to find their files.
 	Languages []workload.Language
 	// Interpreter is set where the engine has no use for what it compiles.
 	Interpreter bool

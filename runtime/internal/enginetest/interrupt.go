@@ -13,15 +13,12 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// Interrupts tests that a call ends with its context, and nothing else does.
+// Interrupts tests that a call of the C guest ends with its context, and nothing
+// else does.
 func Interrupts(t *testing.T, s Subject) {
 	s.begin(t)
-	for _, l := range s.Languages {
-		t.Run(string(l), func(t *testing.T) {
-			t.Run("endless", func(t *testing.T) { s.testEndless(t, l) })
-			t.Run("bystander", func(t *testing.T) { s.testBystander(t, l) })
-		})
-	}
+	t.Run("endless", s.testEndless)
+	t.Run("bystander", s.testBystander)
 	t.Run("together", s.testTogether)
 	t.Run("at the end", s.testAtTheEnd)
 }
@@ -39,8 +36,8 @@ var errEnough = errors.New("enough")
 
 // testEndless interrupts calls that do not return, each of a new instance and as
 // many at a time as there are processors.
-func (s *Subject) testEndless(t *testing.T, l workload.Language) {
-	img := s.image(t, l, "", true)
+func (s *Subject) testEndless(t *testing.T) {
+	img := s.image(t, workload.C, "", true)
 	endings := map[string]struct {
 		end   func(context.Context) (context.Context, context.CancelFunc)
 		want  error
@@ -110,8 +107,8 @@ func (s *Subject) testEndless(t *testing.T, l workload.Language) {
 
 // testBystander interrupts instances while another, which is watched too, is
 // in a long call.
-func (s *Subject) testBystander(t *testing.T, l workload.Language) {
-	img := s.image(t, l, "", true)
+func (s *Subject) testBystander(t *testing.T) {
+	img := s.image(t, workload.C, "", true)
 	bystander, idle := start(t, img), start(t, img)
 	request, want := []byte("loop "+strconv.Itoa(s.Rounds)), loop(s.Rounds)
 	done := make(chan struct{})

@@ -17,6 +17,7 @@ func main() {
 	var opts engine.Options
 	api := flag.String("api", engine.Pooled.String(), "reach the engine through `pooled` or go")
 	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
+	flag.StringVar(&opts.Dir, "dir", "", "`directory` that guests find as /")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 1<<30, "memory of an instance in `bytes`")
 	flag.IntVar(&opts.MaxInstances, "maxinstances", 0, "`instances` that the pool has room for; 0 is 1000")
 	flag.Parse()

@@ -13,6 +13,7 @@ func main() {
 	var opts engine.Options
 	flag.BoolVar(&opts.Interpreter, "interpreter", false, "execute without compiling to machine code")
 	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
+	flag.StringVar(&opts.Dir, "dir", "", "`directory` that guests find as /")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 0, "memory of an instance in `bytes`; 0 is 1 GiB")
 	flag.Parse()
 	enginehost.Main(engine.New(opts), flag.Args())

@@ -4,7 +4,8 @@
 // WasmEdge-go. What WasmEdge-go does not bind, the compiler's setting for
 // interruptible code, is reached through WasmEdge's C API.
 //
-// Guests get WASI preview 1 without directories, environment or network. WasmEdge
+// Guests get WASI preview 1 without environment, network or, unless Options.Dir
+// names a directory, files. WasmEdge
 // gives every guest the standard files of the process and has no setting for
 // it: see HideStandardFiles.
 package engine
@@ -16,6 +17,7 @@ import "C"
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/second-state/WasmEdge-go/wasmedge"
 
@@ -38,6 +40,9 @@ type Options struct {
 	// every loop. Without it only the end of the process ends a guest that does
 	// not return. Artefacts are for one setting of it.
 	Interruptible bool
+	// Dir is a directory of the host that guests find as /, to read and to write;
+	// "" gives them no files. Its name has no colon. Nothing leads out of it.
+	Dir string
 	// MaxMemory is the most memory that one instance may have, in bytes,
 	// rounded down to pages of 64 KiB; 0 is DefaultMaxMemory. Growing beyond it
 	// gives the guest -1.
@@ -52,7 +57,7 @@ type Engine struct {
 
 var _ enginehost.Engine = (*Engine)(nil)
 
-// New returns an engine. It fails if the memory limit is less than a page, or if
+// New returns an engine. It fails if an option is out of range, or if
 // the library that was found at run time is not of the version that the
 // program was compiled for.
 func New(opts Options) (*Engine, error) {
@@ -61,6 +66,9 @@ func New(opts Options) (*Engine, error) {
 	}
 	if opts.MaxMemory < pageSize {
 		return nil, fmt.Errorf("the memory limit of %d bytes is less than a page of %d", opts.MaxMemory, pageSize)
+	}
+	if strings.Contains(opts.Dir, ":") {
+		return nil, fmt.Errorf("the guest's directory: %s has a colon in its name, with which WasmEdge divides names: rename it", opts.Dir)
 	}
 	version := wasmedge.GetVersion()
 	if version != C.WASMEDGE_VERSION {

@@ -176,6 +176,9 @@ func TestMemoryLimit(t *testing.T) {
 	if _, err := engine.New(engine.Options{MaxMemory: 1}); err == nil {
 		t.Error("a limit below a page is accepted")
 	}
+	if _, err := engine.New(engine.Options{Dir: "/a:b"}); err == nil || !strings.Contains(err.Error(), "/a:b") {
+		t.Errorf("a directory that WasmEdge takes for another gave %v", err)
+	}
 }
 
 func TestInterruptibleCallEndsWithItsContext(t *testing.T) {

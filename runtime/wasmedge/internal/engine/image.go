@@ -18,6 +18,9 @@ import (
 // Image opens a reactor; see package exchange. Nothing is loaded before the
 // first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
+	if err := enginehost.CheckDir(e.opts.Dir); err != nil {
+		return nil, err
+	}
 	file := src.Artifact
 	if e.opts.Interpreter {
 		file = src.Module
@@ -86,7 +89,7 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 		return nil, err
 	}
 	defer m.release()
-	g, err := m.instantiate(i.conf, i.engine.opts.Interruptible)
+	g, err := m.instantiate(i.conf, i.engine.opts)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", i.src.Module, err)
 	}

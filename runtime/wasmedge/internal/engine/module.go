@@ -75,11 +75,15 @@ type guest struct {
 }
 
 // instantiate makes an instance. Nothing of it has run but a start function.
-func (m *module) instantiate(conf *wasmedge.Configure, interruptible bool) (*guest, error) {
+func (m *module) instantiate(conf *wasmedge.Configure, opts Options) (*guest, error) {
 	m.refs.Add(1)
-	g := &guest{module: m, executor: wasmedge.NewExecutorWithConfig(conf), store: wasmedge.NewStore(), interruptible: interruptible}
+	g := &guest{module: m, executor: wasmedge.NewExecutorWithConfig(conf), store: wasmedge.NewStore(), interruptible: opts.Interruptible}
 	if m.wasi {
-		g.wasi = wasmedge.NewWasiModule([]string{"guest"}, nil, nil)
+		var dirs []string
+		if opts.Dir != "" {
+			dirs = []string{"/:" + opts.Dir}
+		}
+		g.wasi = wasmedge.NewWasiModule([]string{"guest"}, nil, dirs)
 		if err := g.executor.RegisterImport(g.store, g.wasi); err != nil {
 			g.close()
 			return nil, fmt.Errorf("registering WASI: %w", err)

@@ -14,6 +14,9 @@ import (
 // Run runs a command with this process's standard files and the argument
 // vector "guest". A status other than 0 is an *ExitError.
 func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
+	if err := enginehost.CheckDir(e.opts.Dir); err != nil {
+		return err
+	}
 	conf := e.configure()
 	defer conf.Release()
 	m, err := e.load(conf, src)
@@ -22,7 +25,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	}
 	defer m.release()
 	loaded()
-	g, err := m.instantiate(conf, e.opts.Interruptible)
+	g, err := m.instantiate(conf, e.opts)
 	if err == nil {
 		defer g.close()
 		placed(g.regions())

@@ -88,6 +88,8 @@ enum {
 	WB_I32 = 0,           // WASM_I32
 	WB_I64 = 1,           // WASM_I64
 	WB_CONTINUE = 0,      // WASMTIME_UPDATE_DEADLINE_CONTINUE
+	WB_DIR_ALL = 3,       // WASMTIME_WASI_DIR_PERMS_READ and _WRITE
+	WB_FILE_ALL = 3,      // WASMTIME_WASI_FILE_PERMS_READ and _WRITE
 };
 
 // Configuration.
@@ -174,6 +176,7 @@ struct wasmtime_error *wasmtime_context_set_wasi(struct wasmtime_context *, stru
 struct wasi_config_t *wasi_config_new(void);
 void wasi_config_delete(struct wasi_config_t *);
 bool wasi_config_set_argv(struct wasi_config_t *, size_t, const char *[]);
+bool wasi_config_preopen_dir(struct wasi_config_t *, const char *, const char *, size_t, size_t);
 void wasi_config_inherit_stdin(struct wasi_config_t *);
 void wasi_config_inherit_stdout(struct wasi_config_t *);
 void wasi_config_inherit_stderr(struct wasi_config_t *);

@@ -29,6 +29,7 @@ var errClosed = errors.New("the wasmtime engine is closed")
 type core struct {
 	ptr    *C.struct_wasm_engine_t
 	epochs bool
+	dir    string    // that guests find as /, "" for none
 	limit  C.int64_t // bytes of a memory that each store is told; -1 for none
 	slots  uint32    // of the pool; 0 for none
 	live   atomic.Int64
@@ -72,7 +73,7 @@ func (e *Engine) pooled() (*core, error) {
 }
 
 func newCore(o Options, slots uint32) *core {
-	c := &core{epochs: o.Interruptible, limit: -1, slots: slots}
+	c := &core{epochs: o.Interruptible, dir: o.Dir, limit: -1, slots: slots}
 	if slots == 0 && o.MaxMemory < MaxMemory {
 		c.limit = C.int64_t(o.MaxMemory)
 	}
@@ -198,6 +199,9 @@ func (c *core) load(src enginehost.Source) (*cModule, error) {
 	m.c.engine = c.ptr
 	m.c.epochs = C.bool(c.epochs)
 	m.c.max_answer = exchange.MaxAnswer
+	if c.dir != "" {
+		m.c.dir = C.CString(c.dir)
+	}
 	C.wb_module_shape(&m.c)
 	m.place()
 	return m, nil

@@ -7,7 +7,8 @@
 // reach the pooling allocator and the unchecked call, which wasmtime-go does
 // not bind. Options.API chooses plain wasmtime-go for the instances instead.
 //
-// Guests get WASI preview 1 without directories, environment or network. A
+// Guests get WASI preview 1 without environment, network or, unless Options.Dir
+// names a directory, files. A
 // command has this process's standard streams; a reactor has its standard
 // error only, so that it cannot write into what a host says on its output.
 package engine
@@ -73,6 +74,9 @@ const (
 type Options struct {
 	// API is how images reach their instances.
 	API API
+	// Dir is a directory of the host that guests find as /, to read and to write;
+	// "" gives them no files. Nothing leads out of it.
+	Dir string
 	// MaxMemory is the most memory that one instance may have, in bytes,
 	// rounded down to pages of 64 KiB; 0 is the constant MaxMemory. Growing
 	// beyond it gives the guest -1.
@@ -186,6 +190,9 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) error {
 // Image opens a reactor; see package exchange. Nothing is loaded before the
 // first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
+	if err := enginehost.CheckDir(e.options.Dir); err != nil {
+		return nil, err
+	}
 	file := src.Artifact
 	if file == "" {
 		file = src.Module

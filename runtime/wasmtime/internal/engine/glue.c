@@ -150,6 +150,8 @@ void wb_module_delete(wb_module *m) {
 		wasmtime_instance_pre_delete(m->pre);
 	if (m->module != NULL)
 		wasmtime_module_delete(m->module);
+	free(m->dir);
 	m->pre = NULL;
 	m->module = NULL;
+	m->dir = NULL;
 }

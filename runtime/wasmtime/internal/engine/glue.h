@@ -41,6 +41,7 @@ typedef struct wb_module {
 	struct wasmtime_instance_pre *pre;
 	uint32_t max_answer; // bytes
 	bool epochs;
+	char *dir; // of the host, which guests find as /; NULL for none, freed with the module
 	// The shape of the module: exports of the right type, imports.
 	bool memory, request, answer, initialize, entry, wasi;
 } wb_module;

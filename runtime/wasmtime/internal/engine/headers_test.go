@@ -86,6 +86,8 @@ func comparison() string {
 		"WB_I32":           "WASM_I32",
 		"WB_I64":           "WASM_I64",
 		"WB_CONTINUE":      "WASMTIME_UPDATE_DEADLINE_CONTINUE",
+		"WB_DIR_ALL":       "(WASMTIME_WASI_DIR_PERMS_READ | WASMTIME_WASI_DIR_PERMS_WRITE)",
+		"WB_FILE_ALL":      "(WASMTIME_WASI_FILE_PERMS_READ | WASMTIME_WASI_FILE_PERMS_WRITE)",
 	} {
 		assert("(int)"+own, "==", "(int)"+theirs)
 	}

@@ -1,5 +1,7 @@
 #include "glue.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +17,22 @@ static struct wasmtime_error *on_epoch(struct wasmtime_context *context, void *d
 	return NULL;
 }
 
-static struct wasmtime_error *set_wasi(wb_instance *in, wb_stdio stdio) {
+static struct wasmtime_error *cannot_open(const char *dir) {
+	char text[PATH_MAX + 100];
+	snprintf(text, sizeof text, "opening the guest's directory %s: is it still there, and may more files be open?", dir);
+	return wasmtime_error_new(text);
+}
+
+static struct wasmtime_error *set_wasi(wb_instance *in, const wb_module *m, wb_stdio stdio) {
 	const char *argv[] = {"guest"};
 	struct wasi_config_t *wasi = wasi_config_new();
 	if (!wasi_config_set_argv(wasi, 1, argv)) {
 		wasi_config_delete(wasi);
 		return wasmtime_error_new("setting the guest's arguments");
+	}
+	if (m->dir != NULL && !wasi_config_preopen_dir(wasi, m->dir, "/", WB_DIR_ALL, WB_FILE_ALL)) {
+		wasi_config_delete(wasi);
+		return cannot_open(m->dir);
 	}
 	if (stdio.in)
 		wasi_config_inherit_stdin(wasi);
@@ -45,7 +57,7 @@ wb_instance *wb_instance_new(const wb_module *m, wb_stdio stdio, int64_t limit) 
 		wasmtime_context_set_epoch_deadline(in->context, 1);
 	}
 	if (m->wasi)
-		in->failure.error = set_wasi(in, stdio);
+		in->failure.error = set_wasi(in, m, stdio);
 	return in;
 }
 

@@ -20,13 +20,14 @@ import (
 type plain struct {
 	engine *wasmtime.Engine
 	linker *wasmtime.Linker
-	limit  int64 // bytes of a memory
+	limit  int64  // bytes of a memory
+	dir    string // that guests find as /, "" for none
 }
 
 func newPlain(o Options) (*plain, error) {
 	config := wasmtime.NewConfig()
 	config.SetCraneliftOptLevel(wasmtime.OptLevelSpeed)
-	p := &plain{engine: wasmtime.NewEngineWithConfig(config), limit: int64(o.MaxMemory)}
+	p := &plain{engine: wasmtime.NewEngineWithConfig(config), limit: int64(o.MaxMemory), dir: o.Dir}
 	p.linker = wasmtime.NewLinker(p.engine)
 	if err := p.linker.DefineWasi(); err != nil {
 		p.close()

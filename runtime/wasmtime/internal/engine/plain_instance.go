@@ -34,6 +34,12 @@ func (i *plainInstance) open(m *plainModule, mark marker) error {
 		wasi := wasmtime.NewWasiConfig()
 		wasi.SetArgv([]string{"guest"})
 		wasi.InheritStderr()
+		if m.dir != "" {
+			err := wasi.PreopenDir(m.dir, "/", wasmtime.DIR_READ|wasmtime.DIR_WRITE, wasmtime.FILE_READ|wasmtime.FILE_WRITE)
+			if err != nil {
+				return fmt.Errorf("opening the guest's directory %s: %w", m.dir, err)
+			}
+		}
 		i.store.SetWasi(wasi)
 	}
 	instance, err := m.linker.Instantiate(i.store, m.module)

@@ -24,6 +24,9 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := enginehost.CheckDir(e.options.Dir); err != nil {
+		return err
+	}
 	c, err := e.onDemand()
 	if err != nil {
 		return err

@@ -30,6 +30,10 @@ type Options struct {
 	// check in every loop; without it only the death of the process ends an
 	// endless guest.
 	Interruptible bool
+	// Dir is a directory of the host that guests find as /, to read and to write;
+	// "" gives them no files. wazero follows a symbolic link in it that leads out
+	// of it, so there should be none; guests cannot make any.
+	Dir string
 	// MaxMemory bounds the memory of an instance, in bytes, rounded down to
 	// pages of 64 KiB. 0 is DefaultMaxMemory.
 	MaxMemory uint64
@@ -129,6 +133,10 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) (err erro
 
 // Run runs a command with this process's standard files.
 func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) (err error) {
+	config, err := e.moduleConfig()
+	if err != nil {
+		return err
+	}
 	ctx, r, err := e.runtime(ctx, src.Artifact)
 	if err != nil {
 		return err
@@ -139,7 +147,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 		return err
 	}
 	loaded()
-	config := moduleConfig.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
+	config = config.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
 	guest, mem, err := instantiate(ctx, r, m, config, mostMemory(m, e.maxMemory()))
 	if err == nil {
 		placed(mem.regions())
@@ -164,8 +172,8 @@ func enter(ctx context.Context, guest api.Module) error {
 	return err
 }
 
-// moduleConfig gives a guest the host's clocks and random numbers, as a native
+// bareConfig gives a guest the host's clocks and random numbers, as a native
 // process has them, and no files. wazero's own source of numbers, which are the
 // same for each instance, would take 5 KiB of it and be filled at each start.
-var moduleConfig = wazero.NewModuleConfig().WithName("").WithArgs("guest").
+var bareConfig = wazero.NewModuleConfig().WithName("").WithArgs("guest").
 	WithSysWalltime().WithSysNanotime().WithSysNanosleep().WithRandSource(rand.Reader).WithStartFunctions()

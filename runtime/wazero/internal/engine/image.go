@@ -18,11 +18,15 @@ import (
 
 // Image opens a reactor. Nothing of it is loaded before the first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
+	config, err := e.moduleConfig()
+	if err != nil {
+		return nil, err
+	}
 	ctx, r, err := e.runtime(context.Background(), src.Artifact)
 	if err != nil {
 		return nil, err
 	}
-	return &image{src: src, ctx: ctx, runtime: r, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
+	return &image{src: src, ctx: ctx, runtime: r, config: config, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
 }
 
 // image is a reactor whose instances share one wazero runtime.
@@ -30,6 +34,7 @@ type image struct {
 	src           enginehost.Source
 	ctx           context.Context // carries wazero's settings, not a deadline
 	runtime       wazero.Runtime
+	config        wazero.ModuleConfig
 	limit         uint64 // of an instance's memory, in bytes
 	interruptible bool
 
@@ -91,7 +96,7 @@ func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, *m
 		i.mu.RLock()
 	}
 	defer i.mu.RUnlock()
-	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, moduleConfig, i.most)
+	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, i.config, i.most)
 	if err != nil {
 		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
 	}
@@ -125,12 +130,12 @@ func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time
 	}
 	if initialize := i.module.ExportedFunction(exchange.Initialize); initialize != nil {
 		if _, err := initialize.Call(ctx); err != nil {
-			return err
+			return called(ctx, err)
 		}
 	}
 	mark(runtime.Start, time.Now())
 	if err := i.reserve(ctx, request, firstBuffer); err != nil {
-		return err
+		return called(ctx, err)
 	}
 	mark(runtime.Ready, time.Now())
 	return nil
@@ -218,4 +223,20 @@ func (i *instance) Regions(context.Context) ([]runtime.Region, error) {
 }
 
 // Close frees the instance. It may be called again.
-func (i *instance) Close() error { return i.module.Close(context.Background()) }
+func (i *instance) Close() error {
+	err := i.module.Close(context.Background())
+	if i.interruptible && i.answer != nil {
+		// wazero watches a call's context in a goroutine of its own. One that ends
+		// as its call returns has the module closed but not freed, which is left
+		// to the next call. This one ends before any of the guest runs.
+		i.answer.CallWithStack(ended, i.stack[:])
+	}
+	return err
+}
+
+// ended is a context that has ended.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
