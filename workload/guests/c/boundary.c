@@ -50,9 +50,11 @@ static bool right(out first, out o)
 }
 #endif
 
-/* loop makes one backward branch a round. The empty assembly may change x as far
- * as compilers know, so no two rounds can be made one; the pragma keeps them from
- * repeating the body, assembly and all, between branches. */
+/* loop makes one backward branch a round. No two rounds of shifts and exclusive
+ * ors can be made one, as rounds of multiplying and adding could: the assembly,
+ * which may change x as far as compilers know, is not in the module, where an
+ * engine's compiler meets the loop again. The pragma keeps ours from repeating the
+ * body between branches. */
 static uint32_t loop(uint32_t rounds)
 {
 	uint32_t x = 1;
@@ -63,7 +65,9 @@ static uint32_t loop(uint32_t rounds)
 #pragma GCC unroll 1
 #endif
 	for (uint32_t i = 0; i < rounds; i++) {
-		x = x * 1664525 + 1013904223;
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
 		__asm__ volatile("" : "+r"(x));
 	}
 	return x;

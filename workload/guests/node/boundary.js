@@ -15,7 +15,9 @@ function callOut(n) {
 function loop(n) {
 	let x = 1;
 	for (let i = 0; i < n; i++) {
-		x = (Math.imul(x, 1664525) + 1013904223) | 0;
+		x ^= x << 13;
+		x ^= x >>> 17;
+		x ^= x << 5;
 	}
 	return x >>> 0;
 }

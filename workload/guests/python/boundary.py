@@ -21,7 +21,9 @@ def call_out(n):
 def loop(n):
     x = 1
     for _ in range(n):
-        x = x * 1664525 + 1013904223 & 0xFFFFFFFF
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
     return x
 
 

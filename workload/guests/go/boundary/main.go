@@ -18,7 +18,9 @@ import (
 func loop(rounds uint32) uint32 {
 	x := uint32(1)
 	for range rounds {
-		x = x*1664525 + 1013904223
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
 	}
 	return x
 }
