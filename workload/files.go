@@ -83,8 +83,10 @@ func (f *File) WithBase(dir, origin string) *File {
 	return &File{guest: f.guest.WithBase(dir, origin), name: f.name, size: f.size, block: f.block}
 }
 
-// Write replaces the file by one whose pages are all of the generation given, from
-// begin to end, and syncs it.
+// Write creates the file, or truncates the one that is there, writes pages of the
+// generation given from begin to end and syncs it. To give up the blocks of a file
+// that is there may take longer than to write it: where a Write is timed, a Remove
+// comes before the clock.
 func (f *File) Write(generation uint32) (*FileOp, error) {
 	return f.op("write", generation, f.block, 0)
 }
@@ -110,7 +112,7 @@ func (f *File) RandomWrite(generation uint32, count, block int) (*FileOp, error)
 // these, and no file.
 func (f *File) Clock(count int) (*FileOp, error) { return f.op("clock", 0, f.block, count) }
 
-// Remove removes the file.
+// Remove removes the file. That there is none is no error, for then it is gone.
 func (f *File) Remove() (*FileOp, error) { return f.op("remove", 0, f.block, 0) }
 
 func (f *File) op(kind string, seed uint32, block, count int) (*FileOp, error) {

@@ -22,18 +22,18 @@ type Dir struct {
 
 // prefix begins the names of the directories, so that nothing else is taken for
 // one.
-func prefix() string { return "wasmbench-files-" + strconv.Itoa(os.Getuid()) + "-" }
+func prefix() string { return "wasmbench-files-" + strconv.Itoa(os.Geteuid()) + "-" }
 
 // New makes a directory below parent, which exists, and removes those that ended
-// processes have left there.
+// processes of this user have left there. One that cannot be removed, such as one
+// with a file system mounted in it, stays and is no error: it is in nobody's way, and
+// the next New tries again.
 func New(parent string) (*Dir, error) {
 	parent, err := filepath.Abs(parent)
 	if err != nil {
 		return nil, err
 	}
-	if err := clear(parent); err != nil {
-		return nil, fmt.Errorf("removing the files of a run that was killed: %w", err)
-	}
+	clear(parent)
 	for {
 		path, err := os.MkdirTemp(parent, prefix())
 		if err != nil {
@@ -68,8 +68,8 @@ func (d *Dir) Path() string { return d.path }
 // Close removes the directory with all that is in it.
 func (d *Dir) Close() error { return errors.Join(os.RemoveAll(d.path), d.lock.Close()) }
 
-// take opens and locks a directory, if nobody else has. The lock ends with the
-// process.
+// take opens and locks a directory, if nobody else has; a link to one it does not
+// follow. The lock ends with the process.
 func take(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -82,27 +82,28 @@ func take(path string) (*os.File, error) {
 	return f, nil
 }
 
-// clear removes the directories of this user that nobody holds.
-func clear(parent string) error {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return err
-	}
+// clear removes the directories of this user that nobody holds, as far as it can.
+func clear(parent string) {
+	entries, _ := os.ReadDir(parent) // of what it could not read there is nothing to remove
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix()) {
+		if !strings.HasPrefix(e.Name(), prefix()) {
 			continue
 		}
 		path := filepath.Join(parent, e.Name())
 		lock, err := take(path)
-		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		if err != nil {
 			continue
 		}
-		if err != nil {
-			return err
+		if own(lock) && held(path, lock) {
+			os.RemoveAll(path)
 		}
-		if err := errors.Join(os.RemoveAll(path), lock.Close()); err != nil {
-			return err
-		}
+		lock.Close()
 	}
-	return nil
+}
+
+// own tells whether the directory is one that this user has made: a name proves
+// nothing where others can write too.
+func own(dir *os.File) bool {
+	var s unix.Stat_t
+	return unix.Fstat(int(dir.Fd()), &s) == nil && s.Uid == uint32(os.Geteuid())
 }

@@ -7,11 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-0132abb7/wasmbench/internal/scratch"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 const childEnv = "WASMBENCH_TEST_SCRATCH"
@@ -73,8 +78,85 @@ func TestDir(t *testing.T) {
 	if left := names(t, parent); left != nil {
 		t.Errorf("%v are left", left)
 	}
-	if _, err := scratch.New(filepath.Join(parent, "none")); !errors.Is(err, fs.ErrNotExist) {
+	none := filepath.Join(parent, "none")
+	if _, err := scratch.New(none); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "making a directory for files: ") || !strings.Contains(err.Error(), none) {
 		t.Errorf("in a directory that is not there: %v", err)
+	}
+}
+
+// stale makes a directory as a killed run leaves it.
+func stale(t *testing.T, parent, name string) string {
+	t.Helper()
+	dir := filepath.Join(parent, "wasmbench-files-"+strconv.Itoa(os.Geteuid())+"-"+name)
+	if err := os.MkdirAll(filepath.Join(dir, "busy"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "busy", "data"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip(&workload.Unavailable{What: "a directory of another", Why: "this user makes only its own", Fix: "run the test as root"})
+	}
+}
+
+// What another user has made under such a name is that user's.
+func TestOfAnother(t *testing.T) {
+	asRoot(t)
+	parent := t.TempDir()
+	theirs, mine := stale(t, parent, "theirs"), stale(t, parent, "mine")
+	if err := os.Chown(theirs, 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := newDir(t, parent).Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(theirs, "busy", "data")); err != nil {
+		t.Errorf("the file of another: %v", err)
+	}
+	if _, err := os.Stat(mine); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is this user's own: %v", err)
+	}
+}
+
+// What cannot be removed, here for a file system mounted in it, hinders nobody.
+func TestThatStays(t *testing.T) {
+	asRoot(t)
+	parent := t.TempDir()
+	stuck, other := stale(t, parent, "a"), stale(t, parent, "b")
+	runtime.LockOSThread() // for good: the thread, which is in another namespace, ends with the test
+	err := unix.Unshare(unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	}
+	if err == nil {
+		err = unix.Mount("tmpfs", filepath.Join(stuck, "busy"), "tmpfs", 0, "size=64k")
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		t.Skip(&workload.Unavailable{What: "a mounted file system", Why: "it cannot be mounted", Fix: "run the test with CAP_SYS_ADMIN", Err: err})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDir(t, parent)
+	if _, err := os.Stat(stuck); err != nil {
+		t.Errorf("the directory that cannot be removed: %v", err)
+	}
+	if _, err := os.Stat(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the one after it: %v", err)
+	}
+	if err := unix.Unmount(filepath.Join(stuck, "busy"), unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(newDir(t, parent).Close(), d.Close()); err != nil {
+		t.Error(err)
+	}
+	if left := names(t, parent); left != nil {
+		t.Errorf("%v are left once it can be removed", left)
 	}
 }
 
@@ -85,7 +167,7 @@ func TestKilled(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(outside, "data"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	uid := strconv.Itoa(os.Getuid())
+	uid := strconv.Itoa(os.Geteuid())
 	for _, name := range []string{"wasmbench-files-" + uid + "-file", "data"} {
 		if err := os.WriteFile(filepath.Join(parent, name), nil, 0o600); err != nil {
 			t.Fatal(err)

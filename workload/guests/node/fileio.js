@@ -118,14 +118,7 @@ function place({ size, block, seed }, i) {
 const operations = {
 	write({ name, size, block, seed }) {
 		const pages = makePattern(block);
-		try {
-			unlinkSync(name);
-		} catch (error) {
-			if (error.code !== 'ENOENT') {
-				throw new Error(`removing ${name}: ${cause(error)}`);
-			}
-		}
-		using(name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, (fd) => {
+		using(name, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, (fd) => {
 			for (let offset = 0; offset < size; offset += block) {
 				stamp(pages, offset, seed);
 				writeAt(name, fd, pages, offset, offset);
@@ -192,8 +185,15 @@ const operations = {
 		return [count, 0];
 	},
 
+	// A file that is not there is as good as removed.
 	remove({ name }) {
-		attempt(`removing ${name}`, unlinkSync, name);
+		try {
+			unlinkSync(name);
+		} catch (error) {
+			if (error.code !== 'ENOENT') {
+				throw new Error(`removing ${name}: ${cause(error)}`);
+			}
+		}
 		return [0, 0];
 	},
 };

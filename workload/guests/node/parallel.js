@@ -9,6 +9,7 @@ const { Worker, isMainThread, parentPort, receiveMessageOnPort, threadId, worker
 const mostNumbers = 2 ** 28;
 const mostWorkers = 256;
 const rounds = 32;
+const patience = 60_000; // milliseconds in which of the threads yet to start one must
 
 function scatter(n) {
 	n = Math.imul(n, 0x9e3779b1);
@@ -44,28 +45,33 @@ function makeShared(Numbers, length) {
 	return new Numbers(new SharedArrayBuffer(Numbers.BYTES_PER_ELEMENT * length));
 }
 
-// What all threads see: how many parts each has been given, how many are still to
-// be made, and of each its sum and the thread that made it. A thread always makes
-// the same part, the main thread the first.
-const { board, part } = workerData ?? {
+// What all threads see: how many have started, how many parts are still to be made,
+// and of each part its sum and the thread that made it. Between the main thread and
+// each other are that one's calls: 0 until it starts, then 1 and as many as it has
+// been given parts; -1 where it has been given up.
+const { board, calls } = workerData ?? {
 	board: {
-		given: makeShared(Int32Array, mostWorkers),
+		started: makeShared(Int32Array, 1),
 		left: makeShared(Int32Array, 1),
 		sums: makeShared(Float64Array, mostWorkers),
 		makers: makeShared(Int32Array, mostWorkers),
 	},
-	part: 0,
 };
 
-function work({ kernel, share }) {
+function work({ kernel, part, share }) {
 	board.sums[part] = kernels[kernel](share);
 	board.makers[part] = threadId;
 }
 
 // serve is what a thread of its own does, until the process ends.
 function serve() {
-	for (let taken = 0; ; taken++) {
-		Atomics.wait(board.given, part, taken);
+	if (Atomics.compareExchange(calls, 0, 0, 1) !== 0) {
+		process.exit(); // the thread alone: it comes too late
+	}
+	Atomics.add(board.started, 0, 1);
+	Atomics.notify(board.started, 0);
+	for (let taken = 1; ; taken++) {
+		Atomics.wait(calls, 0, taken);
 		work(receiveMessageOnPort(parentPort).message);
 		if (Atomics.sub(board.left, 0, 1) === 1) {
 			Atomics.notify(board.left, 0);
@@ -77,16 +83,28 @@ if (!isMainThread) {
 	serve();
 }
 
-const threads = [];
+let threads = [];
 
+// startThreads has so many threads run. One that ends before it has started says so
+// to the event loop, which does not turn; here it shows by its silence alone.
 function startThreads(count) {
 	while (threads.length < count) {
+		const calls = makeShared(Int32Array, 1);
 		try {
-			const thread = new Worker(__filename, { workerData: { board, part: threads.length + 1 } });
+			const thread = new Worker(__filename, { workerData: { board, calls } });
+			thread.on('error', () => {}); // told long before
 			thread.unref();
-			threads.push(thread);
+			threads.push({ thread, calls });
 		} catch (error) {
 			throw new Error(`${count + 1} workers: starting that with number ${threads.length + 1}: ${error.message}`);
+		}
+	}
+	for (let started; (started = Atomics.load(board.started, 0)) < threads.length;) {
+		if (Atomics.wait(board.started, 0, started, patience) === 'timed-out') {
+			const wanted = threads.length;
+			threads = threads.filter(({ calls }) => Atomics.compareExchange(calls, 0, 0, -1) !== 0);
+			throw new Error(`${count + 1} workers: ${started} of the ${wanted} threads beside the first have started, and none in ${patience / 1000} s, ` +
+				'as where open files or memory are limited');
 		}
 	}
 }
@@ -112,13 +130,14 @@ function makeNumbers(from, to) {
 
 function compute(kernel, workers) {
 	const border = (k) => Math.floor((numbers.length * k) / workers);
-	const task = (k) => ({ kernel, share: numbers.subarray(border(k), border(k + 1)) });
+	const task = (k) => ({ kernel, part: k, share: numbers.subarray(border(k), border(k + 1)) });
 	board.makers.fill(-1);
 	Atomics.store(board.left, 0, workers - 1);
 	for (let k = 1; k < workers; k++) {
-		threads[k - 1].postMessage(task(k));
-		Atomics.add(board.given, k, 1);
-		Atomics.notify(board.given, k);
+		const { thread, calls } = threads[k - 1];
+		thread.postMessage(task(k));
+		Atomics.add(calls, 0, 1);
+		Atomics.notify(calls, 0);
 	}
 	work(task(0));
 	for (let left; (left = Atomics.load(board.left, 0)) !== 0;) {

@@ -115,10 +115,7 @@ func (j job) with(what string, flags int, do func(*os.File) error) error {
 }
 
 func (j job) write() (sum uint32, err error) {
-	if err := syscall.Unlink(j.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, files.Failed("removing", j.name, err)
-	}
-	err = j.with("creating", os.O_WRONLY|os.O_CREATE|os.O_EXCL, func(f *os.File) error {
+	err = j.with("creating", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, func(f *os.File) error {
 		for at := int64(0); at < j.size; at += j.block {
 			if err := files.WriteAt(f, j.stamped(at), at, at); err != nil {
 				return err
@@ -222,6 +219,14 @@ func (j job) clock() error {
 	return nil
 }
 
+// remove removes the file, if it is there.
+func (j job) remove() error {
+	if err := syscall.Unlink(j.name); !errors.Is(err, fs.ErrNotExist) {
+		return files.Failed("removing", j.name, err)
+	}
+	return nil
+}
+
 func answer(dst, asked []byte) []byte {
 	j, ok := parse(asked)
 	if !ok {
@@ -247,7 +252,7 @@ func answer(dst, asked []byte) []byte {
 		moved = j.count
 		err = j.clock()
 	case "remove":
-		err = files.Failed("removing", j.name, syscall.Unlink(j.name))
+		err = j.remove()
 	default:
 		err = request.Refuse(asked, "write, read, randread, randwrite, clock or remove, NAME SIZE BLOCK COUNT SEED, "+
 			"SIZE to 1099511627776 in blocks, BLOCK to 67108864 in pages of 4096, COUNT to 4194304, SEED to 4294967295")
