@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
@@ -100,7 +101,7 @@ func (c *container) start(ctx context.Context, mark func(runtime.Phase, time.Tim
 // begin makes a task and starts it. A task that could not be made is ended here,
 // because others may wait for what becomes of it.
 func (c *container) begin(ctx context.Context, serves bool, mark func(runtime.Phase, time.Time)) error {
-	if err := oci.CheckDirectory(c.image.directory); err != nil {
+	if err := hostdir.Check(c.image.directory); err != nil {
 		return err
 	}
 	t, err := c.newTask(serves)

@@ -129,11 +129,7 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 	if err != nil {
 		return runtime.Info{}, l.explain(err)
 	}
-	disk, err := l.fileSystem(ctx)
-	if err != nil {
-		return runtime.Info{}, l.explain(err)
-	}
-	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + disk + ", shim " + l.options.Runtime}
+	info := runtime.Info{Version: "containerd " + version.Version, Settings: "snapshotter " + l.options.Snapshotter + l.fileSystem(ctx) + ", shim " + l.options.Runtime}
 	if r.shared {
 		info.Settings += ", one shim for all"
 	}
@@ -163,22 +159,22 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 }
 
 // fileSystem says in a clause on which file system the snapshots are, where the
-// daemon tells where it has them.
-func (l *link) fileSystem(ctx context.Context) (string, error) {
+// daemon tells where it has them and that is a place which this process sees.
+func (l *link) fileSystem(ctx context.Context) string {
 	answer, err := l.client.IntrospectionService().Plugins(ctx, fmt.Sprintf("type==%s,id==%s", plugins.SnapshotPlugin, l.options.Snapshotter))
 	if err != nil {
-		return "", err
+		return ""
 	}
 	for _, p := range answer.Plugins {
-		if root := p.Exports["root"]; root != "" {
-			disk, err := oci.FileSystem(root)
-			if err != nil {
-				return "", fmt.Errorf("where %s has its snapshots: %w", l.options.Snapshotter, err)
-			}
-			return " on " + disk, nil
+		root := p.Exports["root"]
+		if root == "" {
+			continue
+		}
+		if disk, err := oci.FileSystem(root); err == nil {
+			return " on " + disk
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // connect returns the link, made if there is none.

@@ -19,7 +19,7 @@ func TestDirectories(t *testing.T) {
 
 func TestCatalogueWithFilesAndThreads(t *testing.T) {
 	r, _, host := connected(t)
-	rundirtest.Catalogue(t, host, r, workload.Languages()...)
+	rundirtest.Catalogue(t, host, r, workload.C)
 }
 
 func TestThreadsAndClocks(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -68,7 +69,11 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	if err != nil {
 		return nil, err
 	}
-	packed, err := r.pack(ctx, w, f)
+	directory, err := hostdir.Of(w)
+	if err != nil {
+		return nil, fmt.Errorf("%s: workload %s: %w", r.options.Name, w.Name(), err)
+	}
+	packed, err := r.pack(ctx, w, f, directory)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +84,7 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	if r.shared {
 		img.group = l.group
 	}
-	img.directory = oci.Directory(w)
+	img.directory = directory
 	img.command = oci.Entrypoint
 	if r.modules {
 		img.command = oci.ModuleEntrypoint
@@ -87,11 +92,12 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	return img, nil
 }
 
-// pack makes the image of w's guest in the form f, or of its module.
-func (r *Runtime) pack(ctx context.Context, w workload.Workload, f workload.Form) (*oci.Image, error) {
+// pack makes the image of w's guest in the form f, or of its module, which works
+// in no directory of the host.
+func (r *Runtime) pack(ctx context.Context, w workload.Workload, f workload.Form, directory string) (*oci.Image, error) {
 	if r.modules {
-		if dir := oci.Directory(w); dir != "" {
-			return nil, r.noDirectory(w, dir)
+		if directory != "" {
+			return nil, r.noDirectory(w, directory)
 		}
 		module, err := w.Artifact(ctx, workload.Command)
 		if err != nil {

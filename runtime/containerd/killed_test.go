@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,12 +40,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hold starts an instance on both runtimes, writes their scopes and waits.
-func hold(address string) error {
+// hold starts an instance on both runtimes, writes their scopes and waits. It
+// leaves nothing where that fails.
+func hold(address string) (err error) {
 	dir, err := os.MkdirTemp("", "hold")
 	if err != nil {
 		return err
 	}
+	closes := []func() error{func() error { return os.RemoveAll(dir) }}
+	defer func() {
+		for _, end := range slices.Backward(closes) {
+			err = errors.Join(err, end())
+		}
+	}()
 	address, sharing := strings.CutPrefix(address, "shared:")
 	churning, pausing := address == "churn", address == "paused"
 	if churning || pausing || address == "private" {
@@ -54,12 +62,14 @@ func hold(address string) error {
 	if sharing {
 		c = c.SharedShim()
 	}
+	closes = append(closes, c.Close)
 	var scopes []runtime.Scope
 	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), c} {
 		img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: dir}))
 		if err != nil {
 			return err
 		}
+		closes = append(closes, img.Close)
 		inst, err := img.Start(context.Background(), ignore)
 		if err != nil {
 			return err

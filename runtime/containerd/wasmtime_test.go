@@ -58,7 +58,7 @@ func TestModulesDoNotServe(t *testing.T) {
 // A module would find what it names in the container's root.
 func TestModulesHaveNoDirectory(t *testing.T) {
 	r, dir := NewWasmtime(Options{}), t.TempDir()
-	_, err := r.pack(t.Context(), rundirtest.Mounted{Workload: workload.Hello(workload.C), In: dir}, workload.RootFS)
+	_, err := r.pack(t.Context(), rundirtest.Mounted{Workload: workload.Hello(workload.C), In: dir}, workload.RootFS, dir)
 	if u, ok := err.(*workload.Unavailable); !ok || u.Fix == "" || !strings.Contains(u.What, dir) {
 		t.Errorf("error %v, want an *Unavailable with the directory and a remedy", err)
 	}

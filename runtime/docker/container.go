@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -59,7 +60,10 @@ func (g *guest) client() *client.Client { return g.image.link.client }
 // What the daemon has begun it is left to finish even if ctx ends, here and in
 // begin, for what it makes meanwhile would otherwise belong to nobody.
 func (g *guest) create(ctx context.Context, network container.NetworkMode, args ...string) error {
-	if err := errors.Join(context.Cause(ctx), oci.CheckDirectory(g.image.directory)); err != nil {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := hostdir.Check(g.image.directory); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
@@ -106,7 +110,10 @@ func (g *guest) create(ctx context.Context, network container.NetworkMode, args 
 
 // begin attaches to the container and starts it, for the first time or again.
 func (g *guest) begin(ctx context.Context, mark func(runtime.Phase, time.Time)) (err error) {
-	if err := errors.Join(context.Cause(ctx), oci.CheckDirectory(g.image.directory)); err != nil {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := hostdir.Check(g.image.directory); err != nil {
 		return err
 	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)

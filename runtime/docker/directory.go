@@ -12,11 +12,14 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// unseen makes of the daemon's error about an image's directory, which is there
-// for this process, one that tells of a daemon with other file systems.
+// noSource is what a daemon says where it does not find what it is to mount.
+const noSource = "bind source path does not exist"
+
+// unseen makes of the daemon's error that an image's directory, which is there
+// for this process, does not exist one that tells of a daemon with other file
+// systems.
 func (g *guest) unseen(err error) error {
-	dir := g.image.directory
-	if dir == "" || !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), dir) {
+	if g.image.directory == "" || !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), noSource) {
 		return err
 	}
 	return g.elsewhere("does not see that directory", err)
@@ -24,9 +27,11 @@ func (g *guest) unseen(err error) error {
 
 // checkDirectory makes sure that the directory which a daemon of the host has
 // mounted is that of this host: in its own mount namespace another may have the
-// same name. A container whose processes cannot be seen is not looked at.
+// same name. A container whose processes cannot be seen is not looked at. Once
+// one has had it no other of the image's is, which would take time from its
+// start.
 func (g *guest) checkDirectory() error {
-	if g.image.directory == "" || g.image.link.private != nil {
+	if g.image.directory == "" || g.image.link.private != nil || g.image.seen.Load() {
 		return nil
 	}
 	g.identify()
@@ -42,6 +47,7 @@ func (g *guest) checkDirectory() error {
 		return err
 	}
 	if os.SameFile(mounted, ours) {
+		g.image.seen.Store(true)
 		return nil
 	}
 	return g.elsewhere("has another directory of that name", nil)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -16,6 +17,7 @@ import (
 	"github.com/opencontainers/image-spec/identity"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -26,7 +28,8 @@ type image struct {
 	name   string // of this run alone
 	packed *oci.Image
 
-	directory string // of the host, in every container, or ""
+	directory string      // of the host, in every container, or ""
+	seen      atomic.Bool // a container had that very directory
 }
 
 // Prepare packs the guest's root file system as an image and loads it.
@@ -43,6 +46,10 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 	if err != nil {
 		return nil, err
 	}
+	directory, err := hostdir.Of(w)
+	if err != nil {
+		return nil, fmt.Errorf("docker: workload %s: %w", w.Name(), err)
+	}
 	trees, err := oci.Trees(ctx, w, f)
 	if err != nil {
 		return nil, err
@@ -56,7 +63,7 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.F
 		name:   packed.Ref + nameSuffix(l.dir.ID()) + strconv.FormatInt(l.images.Add(1), 10),
 		packed: packed,
 
-		directory: oci.Directory(w),
+		directory: directory,
 	}
 	if err := i.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("docker: image of %s: %w", w.Name(), l.explain(err)), i.Close())

@@ -56,14 +56,17 @@ var guests string
 
 const guestsVar = "WASMBENCH_TEST_GUESTS"
 
-// hold starts an instance, writes its scope and waits.
-func hold(mode string) error {
+// hold starts an instance, writes its scope and waits. It leaves nothing where
+// that fails.
+func hold(mode string) (err error) {
 	var options docker.Options
 	if strings.HasPrefix(mode, "unix:") {
 		options.Host = mode
 	}
 	options.Private = options.Host == ""
-	img, err := docker.New(options).Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)}))
+	r := docker.New(options)
+	defer func() { err = errors.Join(err, r.Close()) }()
+	img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)}))
 	if err != nil {
 		return err
 	}

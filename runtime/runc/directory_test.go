@@ -15,7 +15,7 @@ func TestDirectories(t *testing.T) {
 
 func TestCatalogueWithFilesAndThreads(t *testing.T) {
 	_, host := prepare(t, "missing")
-	rundirtest.Catalogue(t, host, runc.New(runc.Options{}), workload.Languages()...)
+	rundirtest.Catalogue(t, host, runc.New(runc.Options{}), workload.C)
 }
 
 func TestThreadsAndClocks(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/excerpt"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/pidfd"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/worker"
@@ -43,7 +44,7 @@ type life struct {
 // begin starts runc with the guest's pipes as its own, which the guest
 // inherits. A server has no input and one pipe for all that it writes.
 func (c *container) begin(serves bool) (*life, error) {
-	if err := oci.CheckDirectory(c.image.directory); err != nil {
+	if err := hostdir.Check(c.image.directory); err != nil {
 		return nil, err
 	}
 	var ours, theirs [3]*os.File

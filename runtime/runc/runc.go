@@ -15,6 +15,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/gotool"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -50,11 +51,11 @@ func (r *runcRuntime) Probe(ctx context.Context) (runtime.Info, error) {
 	if err != nil {
 		return runtime.Info{}, err
 	}
-	disk, err := oci.FileSystem(os.TempDir())
-	if err != nil {
-		return runtime.Info{}, err
+	root := "overlayfs"
+	if disk, err := oci.FileSystem(os.TempDir()); err == nil {
+		root += " on " + disk
 	}
-	return runtime.Info{Version: version, Settings: "overlayfs on " + disk + ", own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
+	return runtime.Info{Version: version, Settings: root + ", own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
 }
 
 func check() error {
@@ -131,6 +132,10 @@ func (r *runcRuntime) prepare(ctx context.Context, w workload.Workload, f worklo
 	if err != nil {
 		return nil, err
 	}
+	directory, err := hostdir.Of(w)
+	if err != nil {
+		return nil, fmt.Errorf("runc: workload %s: %w", w.Name(), err)
+	}
 	trees, err := oci.Trees(ctx, w, f)
 	if err != nil {
 		return nil, err
@@ -150,7 +155,7 @@ func (r *runcRuntime) prepare(ctx context.Context, w workload.Workload, f worklo
 	if err != nil {
 		return nil, err
 	}
-	img := &image{runc: path, dir: dir, directory: oci.Directory(w), bytes: size}
+	img := &image{runc: path, dir: dir, directory: directory, bytes: size}
 	for n, tree := range trees {
 		// A link has a path without the characters that mount options cannot
 		// have.

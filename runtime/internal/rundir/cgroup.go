@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupParent holds the cgroups of all runs.
-const cgroupParent = "/wasmbench"
+// cgroupParent holds the cgroups of all runs, save for those of tests that other
+// runs would meddle with.
+var cgroupParent = "/wasmbench"
 
 func cgroupOf(id string) string { return cgroupParent + "/" + id }
 
@@ -37,23 +38,6 @@ var hierarchies = sync.OnceValues(func() ([]string, error) {
 	}
 	return roots, nil
 })
-
-// makeCgroups makes the cgroup of a run in every hierarchy that lets it, so that
-// the parent is not removed by another run between two steps of whoever makes a
-// container's cgroup. Where none can be made, making a container says why.
-func makeCgroups(path string) {
-	roots, err := hierarchies()
-	if err != nil {
-		return
-	}
-	for _, root := range roots {
-		for range 10 {
-			if err := os.MkdirAll(filepath.Join(root, path), 0o755); !errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-		}
-	}
-}
 
 // RemoveCgroup kills what is left in the cgroup of one container and removes
 // it from every hierarchy.
@@ -74,9 +58,18 @@ func killCgroup(path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	dirs := make([]string, len(roots))
+	for n, root := range roots {
+		dirs[n] = filepath.Join(root, path)
+	}
+	return killIn(dirs, path)
+}
+
+// killIn does so in some hierarchies, where the cgroup's directories are dirs.
+func killIn(dirs []string, path string) (int, error) {
 	var pids []int
-	for _, root := range roots {
-		err := filepath.WalkDir(filepath.Join(root, path), func(p string, e fs.DirEntry, err error) error {
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}

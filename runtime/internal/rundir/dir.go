@@ -3,8 +3,9 @@
 // and cleared without a daemon.
 //
 // A run's directory is below wasmbench-UID in os.TempDir, its cgroups are below
-// /wasmbench/ID of every hierarchy, and its processes carry the mark of Env. A
-// lock that ends with its owner tells a live run from a dead one.
+// /wasmbench/ID of every hierarchy, and its processes carry the mark of Env. Locks
+// that end with its owner, on a file beside the directory and on those cgroups,
+// tell a live run from a dead one, whatever becomes of os.TempDir.
 package rundir
 
 import (
@@ -32,9 +33,10 @@ const daemonFile = "daemon"
 
 // A Dir is the directory of a live run.
 type Dir struct {
-	parent string
-	id     string
-	lock   *os.File
+	parent  string
+	id      string
+	lock    *os.File
+	cgroups claims // of a run that this process has made
 }
 
 // Make makes the directory of a new run. The error says what is wrong with
@@ -46,6 +48,18 @@ func Make() (*Dir, error) {
 }
 
 func makeNamed(id string) (*Dir, error) {
+	d, err := register(id)
+	if err != nil {
+		return nil, err
+	}
+	if d.cgroups, err = makeCgroups(cgroupOf(id)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// register makes the directory and the lock of a run.
+func register(id string) (*Dir, error) {
 	parent, err := parentDir()
 	if err != nil {
 		return nil, err
@@ -68,7 +82,6 @@ func makeNamed(id string) (*Dir, error) {
 	if err := os.Mkdir(d.Path(), 0o700); err != nil {
 		return nil, errors.Join(err, os.Remove(d.lockPath()), d.lock.Close())
 	}
-	makeCgroups(cgroupOf(id))
 	return d, nil
 }
 
@@ -108,10 +121,14 @@ func (d *Dir) Close() error {
 
 // Leave ends the run but leaves what it made, and the note of UseDaemon, to a
 // later Sweep: for objects in a daemon that could not be removed now.
-func (d *Dir) Leave() error { return d.lock.Close() }
+func (d *Dir) Leave() error {
+	d.cgroups.close()
+	return d.lock.Close()
+}
 
 func (d *Dir) clear(ctx context.Context) error {
 	defer d.lock.Close()
+	defer d.cgroups.close()
 	held, killErr := killRun(ctx, d.Path(), d.id)
 	named, namedErr := bootstrapped(d.Path())
 	noted, notedErr := grouped(d.Path())

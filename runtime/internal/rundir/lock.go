@@ -26,11 +26,10 @@ var strayDirs = append(slices.Clone(containerdDirs), "/run/docker/plugins", "/ru
 // parentDir returns the directory of all runs of this user, made if missing.
 // It refuses one that somebody else could have prepared.
 func parentDir() (string, error) {
-	tmp, err := filepath.EvalSymlinks(os.TempDir())
+	parent, err := parentPath()
 	if err != nil {
-		return "", fmt.Errorf("the temporary directory (set TMPDIR): %w", err)
+		return "", err
 	}
-	parent := filepath.Join(tmp, fmt.Sprintf("wasmbench-%d", os.Geteuid()))
 	if err := os.Mkdir(parent, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
@@ -43,6 +42,14 @@ func parentDir() (string, error) {
 		return "", fmt.Errorf("%s is not a private directory of this user: remove it or set TMPDIR", parent)
 	}
 	return parent, nil
+}
+
+func parentPath() (string, error) {
+	tmp, err := filepath.EvalSymlinks(os.TempDir())
+	if err != nil {
+		return "", fmt.Errorf("the temporary directory (set TMPDIR): %w", err)
+	}
+	return filepath.Join(tmp, fmt.Sprintf("wasmbench-%d", os.Geteuid())), nil
 }
 
 // lockParent waits for the lock on the directory of all runs, which is only
@@ -59,15 +66,24 @@ func lockParent(parent string) (unlock func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		for err = unix.EINTR; err == unix.EINTR; {
-			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		}
-		if err == nil && current(f, path) {
+		if err = waitLock(f); err == nil && current(f, path) {
 			return func() { f.Close() }, nil
 		}
 		f.Close()
 		if err != nil {
-			return nil, &fs.PathError{Op: "flock", Path: path, Err: err}
+			return nil, err
+		}
+	}
+}
+
+func waitLock(f *os.File) error {
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		default:
+			return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
 		}
 	}
 }
@@ -82,7 +98,7 @@ func current(f *os.File, path string) bool {
 	return err == nil && os.SameFile(held, named)
 }
 
-// errLive is the error of tryLock where another process holds the lock.
+// errLive is the error of tryFlock where another process holds the lock.
 var errLive = errors.New("the run's owner lives")
 
 // tryLock takes the lock of a run if its owner is dead or if it is new.
@@ -91,15 +107,22 @@ func tryLock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tryFlock(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// tryFlock takes the lock on f, or returns errLive.
+func tryFlock(f *os.File) error {
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:
-		return f, nil
+		return nil
 	case unix.EWOULDBLOCK:
-		f.Close()
-		return nil, errLive
+		return errLive
 	default:
-		f.Close()
-		return nil, &fs.PathError{Op: "flock", Path: path, Err: err}
+		return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
 	}
 }
 

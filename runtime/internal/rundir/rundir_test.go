@@ -21,8 +21,15 @@ func short(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(tmp) })
 	t.Setenv("TMPDIR", tmp)
+	t.Cleanup(func() {
+		err := Sweep(context.Background(), func(context.Context, string, string) error { return nil })
+		if left, _ := filepath.Glob(filepath.Join(tmp, "wasmbench-*")); err != nil || len(left) > 0 {
+			t.Errorf("%s is kept for what runs have left: %v", tmp, err)
+		} else if err := os.RemoveAll(tmp); err != nil {
+			t.Error(err)
+		}
+	})
 	return tmp
 }
 
@@ -294,6 +301,9 @@ func TestParentThatIsNotPrivate(t *testing.T) {
 	}
 	if _, err := Make(); err == nil {
 		t.Error("a symbolic link was taken")
+	}
+	if err := os.Remove(parent); err != nil {
+		t.Error(err)
 	}
 }
 

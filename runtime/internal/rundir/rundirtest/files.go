@@ -126,12 +126,16 @@ func Directories(t *testing.T, host *Host, r runtime.Runtime) {
 		t.Errorf("restart without its directory: error %v, want one that names %s and wraps fs.ErrNotExist", err, gone)
 	}
 	closeAll(t, stopped)
-	for _, wrong := range []string{gone, "relative", file} {
+	for _, wrong := range []string{gone, file} {
 		img := prepare(t, r, Mounted{files, wrong})
 		_, err := img.Start(t.Context(), ignore)
-		if err == nil || !strings.Contains(err.Error(), wrong) || errors.Is(err, fs.ErrNotExist) != (wrong != file) {
+		if err == nil || !strings.Contains(err.Error(), wrong) || errors.Is(err, fs.ErrNotExist) != (wrong == gone) {
 			t.Errorf("directory %s: error %v, want one that names it and wraps fs.ErrNotExist if there is none", wrong, err)
 		}
+	}
+	var relative workload.Workload = Mounted{files, "relative"}
+	if _, err := r.Prepare(t.Context(), relative); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), r.Name()+": workload "+relative.Name()) {
+		t.Errorf("a relative directory: error %v, want one that names the runtime and the workload and wraps fs.ErrNotExist", err)
 	}
 	if after := mountsBelow(t, host.Tmp); after != before {
 		t.Errorf("there were %d mounts before and are %d after", before, after)

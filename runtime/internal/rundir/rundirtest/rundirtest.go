@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -129,15 +130,24 @@ type Host struct {
 }
 
 // Watch sets TMPDIR to a directory of the test's own, in which the runs that it
-// makes will be.
+// makes will be. At the test's end what is left of dead ones is cleared; the
+// directory is kept, which is an error, if it tells of others.
 func Watch(t testing.TB) *Host {
 	t.Helper()
 	tmp, err := os.MkdirTemp("", "wbt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(tmp) })
 	t.Setenv("TMPDIR", tmp)
+	t.Cleanup(func() {
+		// Daemons are the tests' own too, and have ended.
+		err := rundir.Sweep(context.Background(), func(context.Context, string, string) error { return nil })
+		if runs, _ := filepath.Glob(filepath.Join(tmp, "wasmbench-*")); err != nil || len(runs) > 0 {
+			t.Errorf("%s is kept for what runs have left: %v", tmp, err)
+		} else if err := os.RemoveAll(tmp); err != nil {
+			t.Error(err)
+		}
+	})
 	return &Host{Tmp: tmp, dead: refusing(shimSockets(t))}
 }
 

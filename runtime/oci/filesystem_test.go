@@ -5,31 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
-
-func TestCheckDirectory(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]error{
-		"":                        nil,
-		dir:                       nil,
-		".":                       fs.ErrNotExist,
-		filepath.Join(dir, "not"): fs.ErrNotExist,
-		file:                      unix.ENOTDIR,
-	} {
-		err := CheckDirectory(path)
-		if !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), path) {
-			t.Errorf("CheckDirectory(%q) = %v, want %v and the path", path, err, want)
-		}
-	}
-}
 
 // The file system is that of the latest mount that has the path, under any name.
 func TestFileSystem(t *testing.T) {
@@ -51,6 +30,18 @@ func TestFileSystem(t *testing.T) {
 				t.Errorf("FileSystem(%s) = %q, %v, want %s", path, got, err, fstype)
 			}
 		}
+	}
+	// What lies below a mount that was there before is hidden, as near as it is.
+	below := filepath.Join(dir, "below")
+	if err := errors.Join(unix.Mount("none", below, "tmpfs", 0, ""), unix.Mount("none", dir, "ramfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, 0); unix.Unmount(below, 0) })
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := FileSystem(below); got != "ramfs" || err != nil {
+		t.Errorf("FileSystem(%s) = %q, %v, want ramfs, which covers it", below, got, err)
 	}
 	if _, err := FileSystem(filepath.Join(dir, "not")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want fs.ErrNotExist", err)
