@@ -148,7 +148,8 @@ type Guarder interface {
 	// only be closed, but the others of its process live on. A guest that does not
 	// stop within two seconds, such as one that waits in a call of the host, ends
 	// its process after all. It is nil where an instance has a process of its own,
-	// whose end is guard enough.
+	// whose end is guard enough. Where such checks are not to be had, Probe and
+	// Prepare of what it returns give an *Unavailable.
 	Guarded() Runtime
 }
 

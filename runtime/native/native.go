@@ -57,6 +57,7 @@ func (native) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.
 
 // A program is a guest on disk, which nothing has to be done for.
 type program struct {
+	name string // of the workload
 	path string // absolute: where it starts is another directory
 	dir  string // its working directory, "" for the harness's
 	size int64
@@ -78,7 +79,12 @@ func find(ctx context.Context, w workload.Workload, f workload.Form) (program, e
 	if err != nil {
 		return program{}, fmt.Errorf("native: workload %s: %w", w.Name(), err)
 	}
-	return program{path: path, dir: dir, size: info.Size()}, nil
+	return program{name: w.Name(), path: path, dir: dir, size: info.Size()}, nil
+}
+
+// failed says with which workload err came about.
+func (p program) failed(err error) error {
+	return fmt.Errorf("native: workload %s: %w", p.name, err)
 }
 
 func (p program) Bytes() int64 { return p.size }
@@ -90,7 +96,7 @@ type image struct{ program }
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
 	w, created, ready, err := process.StartWorker(ctx, process.Program{Path: i.path, Dir: i.dir})
 	if err != nil {
-		return nil, err
+		return nil, i.failed(err)
 	}
 	mark(runtime.Create, created)
 	mark(runtime.Ready, ready)
@@ -109,7 +115,7 @@ func (i *serverImage) Serve(ctx context.Context, address string, mark func(runti
 	}
 	s, created, err := process.Serve(ctx, process.Program{Path: i.path, Args: []string{address}, Dir: i.dir}, address)
 	if err != nil {
-		return nil, err
+		return nil, i.failed(err)
 	}
 	mark(runtime.Create, created)
 	return s, nil

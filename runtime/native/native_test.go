@@ -206,7 +206,7 @@ func TestMounted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := img.Start(t.Context(), unmarked); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), f.Mount()) {
+			if _, err := img.Start(t.Context(), unmarked); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), f.Mount()) || !strings.HasPrefix(err.Error(), "native: workload fileio: ") {
 				t.Errorf("starting in no directory: %v", err)
 			}
 			if err := os.Mkdir(f.Mount(), 0o700); err != nil {

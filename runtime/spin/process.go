@@ -19,11 +19,9 @@ import (
 const (
 	// anyPort lets the kernel choose the port.
 	anyPort = "127.0.0.1:0"
-	// grace is how long spin may take to end once it is asked to.
+	// grace is how long spin may take to end once it is asked to, or once its
+	// connections have broken.
 	grace = 2 * time.Second
-	// patience is how long the end of a process may take to be noticed after
-	// its connections have broken.
-	patience = grace / 10
 )
 
 // A process is a running `spin up` with its trigger: a process group.
@@ -111,7 +109,7 @@ func (p *process) Explain(err error) error {
 	if broken(err) {
 		select {
 		case <-p.ended:
-		case <-time.After(patience):
+		case <-time.After(grace):
 		}
 	}
 	how := ""

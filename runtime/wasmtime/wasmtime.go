@@ -55,8 +55,16 @@ func Embedded(o EmbeddedOptions) runtime.Runtime {
 	if o.API == "" {
 		o.API = Pooled
 	}
-	return &engine.Runtime{
+	r := &engine.Runtime{
 		Label: "wasmtime-embedded", Host: host, Embedded: true,
 		Tuning: []string{"-api=" + string(o.API), "-maxinstances=" + strconv.Itoa(o.MaxInstances)},
 	}
+	if o.API == Go {
+		r.NoGuard = &runtime.Unavailable{
+			What: "wasmtime-embedded with guards and API " + string(Go),
+			Why:  "wasmtime-go cannot interrupt one instance and leave the others",
+			Fix:  "choose API " + string(Pooled),
+		}
+	}
+	return r
 }

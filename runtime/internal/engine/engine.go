@@ -32,6 +32,9 @@ type Runtime struct {
 	AtStart  bool     // compile at each start rather than in Prepare
 	Embedded bool     // hold many instances in one process rather than one in each
 
+	// NoGuard says why the host cannot interrupt a guest; nil where it can.
+	NoGuard *runtime.Unavailable
+
 	guarded bool // see Guarded
 }
 
@@ -40,6 +43,9 @@ func (r *Runtime) Name() string { return r.Label }
 
 // Probe builds the host program where that has not been done and asks it.
 func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
+	if err := r.available(); err != nil {
+		return runtime.Info{}, err
+	}
 	verb, where := "run", "a process an instance"
 	if r.Embedded {
 		verb, where = "hold", "instances in one process"
@@ -92,7 +98,9 @@ type HostError struct {
 	Runtime string
 	Verb    string // what it was doing
 	Text    string // what it said
-	Err     error  // how its process ended, or a *runtime.Exhausted where it lives on
+	// Err is how its process ended. Where that lives on it is a *runtime.Exhausted,
+	// or the cause of the context that ended what was asked, or nil.
+	Err error
 }
 
 func (e *HostError) Error() string {
@@ -103,7 +111,7 @@ func (e *HostError) Error() string {
 	return s
 }
 
-// Unwrap returns how the host's process ended, or what was used up.
+// Unwrap returns Err.
 func (e *HostError) Unwrap() error { return e.Err }
 
 // Prepare takes the guest's module, bounds its shape and compiles it into the
@@ -149,6 +157,9 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	exports := []string{exchange.Entry}
 	if form == workload.Reactor {
 		exports = []string{exchange.Memory, exchange.Request, exchange.Answer}
+	}
+	if err := r.available(); err != nil {
+		return g, err
 	}
 	if g.dir, err = hostdir.Of(w); err != nil {
 		return g, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)

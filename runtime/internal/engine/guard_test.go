@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 )
 
 // guarded runs f on the guarded form of every runtime that has one.
@@ -25,7 +27,7 @@ func guarded(t *testing.T, f func(t *testing.T, r runtime.Runtime)) {
 			if g == nil {
 				t.Skip("an instance has a process of its own")
 			}
-			if _, err := g.Probe(t.Context()); err != nil && strings.Contains(err.Error(), "wasmtime-go cannot interrupt") {
+			if _, err := g.Probe(t.Context()); errors.As(err, new(*runtime.Unavailable)) {
 				t.Skip(err)
 			}
 			f(t, g)
@@ -43,6 +45,16 @@ func TestGuardedRuntimes(t *testing.T) {
 			t.Errorf("%s, guarded, has the name %s", r.Name(), g.Name())
 		}
 	}
+	// One that cannot be guarded says so, with the remedy, whatever it is asked.
+	g := wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.Go}).(runtime.Guarder).Guarded()
+	_, probed := g.Probe(t.Context())
+	_, prepared := g.Prepare(t.Context(), both(t, wasmtest.Echo))
+	_, served := g.(runtime.Server).PrepareServer(t.Context(), both(t, wasmtest.Echo), runtime.ServeOptions{})
+	for _, err := range []error{probed, prepared, served} {
+		if u := (*runtime.Unavailable)(nil); !errors.As(err, &u) || u.Fix == "" {
+			t.Errorf("wasmtime-go, guarded: error %v", err)
+		}
+	}
 	guarded(t, func(t *testing.T, r runtime.Runtime) {
 		for _, r := range []runtime.Runtime{r, r.(runtime.Guarder).Guarded()} {
 			if info, err := r.Probe(t.Context()); err != nil || !strings.Contains(info.Settings, "interruptible=true") {
@@ -52,13 +64,62 @@ func TestGuardedRuntimes(t *testing.T) {
 	})
 }
 
-// spinOrEcho never answers a request of four bytes, and echoes others.
-var spinOrEcho = append([]byte{
-	0x20, 0, 0x41, 4, 0x46, 0x04, 0x40, // if the size is 4
-	0x03, 0x40, 0x0c, 0, 0x0b, 0x0b, // loop br 0 end end
-}, wasmtest.Echo...)
-
 var errEnough = errors.New("enough of it")
+
+// endings are the ways in which the context of a guest ends that makes a file
+// when it begins to spin. Each returns a context and whether that ended only
+// then, which is known when it has ended.
+var endings = []struct {
+	name   string
+	within func(ctx context.Context, sign string, attempt int) (_ context.Context, inTime func() bool)
+	want   error
+}{
+	{"deadline", func(ctx context.Context, sign string, attempt int) (context.Context, func() bool) {
+		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond<<attempt)
+		return ctx, func() bool {
+			cancel()
+			return exists(sign)
+		}
+	}, context.DeadlineExceeded},
+	{"cancelled", func(ctx context.Context, sign string, _ int) (context.Context, func() bool) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		go func() {
+			for !exists(sign) && ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			cancel(errEnough)
+		}()
+		return ctx, func() bool {
+			cancel(nil)
+			return exists(sign)
+		}
+	}, errEnough},
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// spun has call made by a guest that makes the file sign when it begins to spin,
+// until its context has ended only after that, in each of the ways. It wants the
+// context's error of a host that lives.
+func spun(t *testing.T, what, sign string, call func(ctx context.Context) error) {
+	t.Helper()
+	for _, end := range endings {
+		for attempt, done := 0, false; !done; attempt++ {
+			if err := os.RemoveAll(sign); err != nil {
+				t.Fatal(err)
+			}
+			ctx, inTime := end.within(t.Context(), sign, attempt)
+			err := call(ctx)
+			done = inTime()
+			if !errors.Is(err, end.want) || errors.Is(err, engine.ErrHostEnded) {
+				t.Fatalf("%s, %s: error %v, want %v", what, end.name, err, end.want)
+			}
+		}
+	}
+}
 
 // A guarded guest that never returns ends with the context of the call, however
 // that is made and however it ends, and the others of its process live on.
@@ -86,22 +147,9 @@ func TestGuardedEndlessGuest(t *testing.T) {
 			return err
 		}},
 	}
-	ends := []struct {
-		name   string
-		within func(ctx context.Context) (context.Context, context.CancelFunc)
-		want   error
-	}{
-		{"deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 50*time.Millisecond)
-		}, context.DeadlineExceeded},
-		{"cancelled", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancelCause(ctx)
-			time.AfterFunc(50*time.Millisecond, func() { cancel(errEnough) })
-			return ctx, func() { cancel(nil) }
-		}, errEnough},
-	}
 	guarded(t, func(t *testing.T, r runtime.Runtime) {
-		img := prepare(t, r, modules{reactor: wasmtest.Write(t, wasmtest.Reactor(spinOrEcho))})
+		dir := t.TempDir()
+		img := prepare(t, r, mounted{modules{reactor: wasmtest.Write(t, wasmtest.Spin())}, dir})
 		witness := start(t, img, 1)[0]
 		host := must(procfs.NewProc(witness.Scope().Own[0]))
 		alive := func() {
@@ -115,7 +163,7 @@ func TestGuardedEndlessGuest(t *testing.T) {
 		var files, threads []int
 		for range 3 {
 			for _, call := range calls {
-				for _, end := range ends {
+				spun(t, call.name, filepath.Join(dir, "s"), func(ctx context.Context) error {
 					var team []runtime.Instance
 					for range 3 {
 						inst, err := img.Start(t.Context(), unmarked)
@@ -124,22 +172,18 @@ func TestGuardedEndlessGuest(t *testing.T) {
 						}
 						team = append(team, inst)
 					}
-					ctx, cancel := end.within(t.Context())
 					err := call.call(ctx, team[0], team[1:]...)
-					cancel()
-					if !errors.Is(err, end.want) || errors.Is(err, engine.ErrHostEnded) {
-						t.Fatalf("%s, %s: error %v, want %v", call.name, end.name, err, end.want)
-					}
 					alive()
-					if answer, err := team[0].Call(t.Context(), idle); err == nil {
-						t.Errorf("%s, %s: afterwards it answers %q", call.name, end.name, answer)
+					if answer, err := team[0].Call(t.Context(), idle); err == nil && exists(filepath.Join(dir, "s")) {
+						t.Errorf("%s: afterwards it answers %q", call.name, answer)
 					}
 					for _, inst := range team {
 						if err := inst.Close(); err != nil {
-							t.Errorf("%s, %s: closing: %v", call.name, end.name, err)
+							t.Errorf("%s: closing: %v", call.name, err)
 						}
 					}
-				}
+					return err
+				})
 			}
 			alive()
 			files, threads = append(files, must(host.FileDescriptorsLen())), append(threads, must(host.Stat()).NumThreads)
@@ -152,23 +196,19 @@ func TestGuardedEndlessGuest(t *testing.T) {
 
 // What a guest does as it starts ends in the same way.
 func TestGuardedEndlessStart(t *testing.T) {
-	endless := wasmtest.Write(t, wasmtest.Module(
-		wasmtest.Func{Name: "_initialize", Type: wasmtest.Void, Code: wasmtest.Loop},
-		wasmtest.Func{Name: "wasmbench_request", Type: wasmtest.I32ToI32, Code: wasmtest.At16},
-		wasmtest.Func{Name: "wasmbench_answer", Type: wasmtest.I32ToI64, Code: wasmtest.Echo}))
+	endless := modules{reactor: wasmtest.Write(t, wasmtest.SpinAtStart('s'))}
 	guarded(t, func(t *testing.T, r runtime.Runtime) {
-		img := prepare(t, r, modules{reactor: endless})
+		dir := t.TempDir()
+		img := prepare(t, r, mounted{endless, dir})
 		for range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			_, err := img.Start(ctx, unmarked)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, engine.ErrHostEnded) {
-				t.Fatalf("error %v, want the context's from a host that lives", err)
-			}
-			_, err = img.(runtime.StartTimer).TimeStarts(ctx, 2, false, nil, nil)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, engine.ErrHostEnded) {
-				t.Fatalf("timed: error %v, want the context's from a host that lives", err)
-			}
-			cancel()
+			spun(t, "start", filepath.Join(dir, "s"), func(ctx context.Context) error {
+				_, err := img.Start(ctx, unmarked)
+				return err
+			})
+			spun(t, "timed starts", filepath.Join(dir, "s"), func(ctx context.Context) error {
+				_, err := img.(runtime.StartTimer).TimeStarts(ctx, 2, false, nil, nil)
+				return err
+			})
 		}
 	})
 }

@@ -68,6 +68,7 @@ func TestBatches(t *testing.T) {
 // A fake that waits is told to go on when all of them wait: they are called at
 // the same time, also where there are more than processors.
 func TestTogether(t *testing.T) {
+	usual := goruntime.GOMAXPROCS(0)
 	for _, n := range []int{1, 2, 5, 50} {
 		f := newFake()
 		ask, end := held(t, f)
@@ -86,6 +87,9 @@ func TestTogether(t *testing.T) {
 		r := ask(q)
 		if r.Err != "" || len(r.Answers) != n || len(r.Times) != 1 || r.Times[0] <= 0 {
 			t.Fatalf("%d together: %+v", n, r)
+		}
+		if now := goruntime.GOMAXPROCS(0); now != usual {
+			t.Errorf("after %d together the host has %d processors, and had %d", n, now, usual)
 		}
 		for i := range n {
 			q.Bodies[i] = fmt.Appendf(nil, "the %dth", i)

@@ -33,9 +33,11 @@ func (h *holder) together(ctx context.Context, q *Query) (reply Reply, err error
 		team[i], place[id] = inst, i
 	}
 	// A guest keeps its processor of the Go runtime until it returns. One more
-	// is left for the host, which may have to end the guests.
-	if wanted := len(team) + 1; goruntime.GOMAXPROCS(0) < wanted {
+	// is left for the host, which may have to end the guests. What is timed
+	// afterwards finds as many as before.
+	if wanted, usual := len(team)+1, goruntime.GOMAXPROCS(0); usual < wanted {
 		goruntime.GOMAXPROCS(wanted)
+		defer goruntime.GOMAXPROCS(usual)
 	}
 	answers := make([][]byte, len(team))
 	took, err := atOnce(len(team), func(i int) (err error) {

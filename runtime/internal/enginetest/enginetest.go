@@ -22,9 +22,6 @@ type Subject struct {
 	Languages []workload.Language
 	// Interpreter is set where the engine has no use for what it compiles.
 	Interpreter bool
-	// FollowsLinks is set where a symbolic link that the host made in the directory
-	// leads a guest out of it.
-	FollowsLinks bool
 	// Rounds are as many of the guest's loop as take the engine a tenth of a
 	// second or more.
 	Rounds int

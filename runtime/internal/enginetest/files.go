@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -22,6 +23,7 @@ func Files(t *testing.T, s Subject) {
 			t.Run("reactor", func(t *testing.T) { s.testReactor(t, l) })
 		})
 	}
+	t.Run("changes", s.testChanges)
 	t.Run("links", s.testLinks)
 	t.Run("no directory", s.testNoDirectory)
 	t.Run("descriptors", s.testDescriptors)
@@ -114,11 +116,51 @@ func (s *Subject) testReactor(t *testing.T, l workload.Language) {
 	}
 }
 
+// testChanges does with files what reading and writing is not.
+func (s *Subject) testChanges(t *testing.T) {
+	dir, _ := tree(t)
+	inst := start(t, s.image(t, workload.C, dir, false))
+	for _, tt := range [][2]string{
+		{"put data abc", "3"},
+		{"add data def", "3"},
+		{"get data", "abcdef"},
+		{"mkdir new", "0"},
+		{"rename new/data data", "0"},
+		{"hardlink again new/data", "0"},
+		{"get again", "abcdef"},
+		{"remove again", "0"},
+		{"get new/data", "abcdef"},
+		{"remove new/data", "0"},
+		{"remove new", "0"},
+	} {
+		if got := ask(t, inst, tt[0]); got != tt[1] {
+			t.Errorf("%s: %q, want %q", tt[0], got, tt[1])
+		}
+	}
+	for _, wrong := range []string{"get data", "get new/data", "remove new", "list new", "mkdir sub", "rename x data"} {
+		if got := ask(t, inst, wrong); !strings.HasPrefix(got, "error: ") {
+			t.Errorf("%s: %q, want an error", wrong, got)
+		}
+	}
+	if got := ask(t, inst, "list ."); got != "2" && got != "6" { // with the two dots or without
+		t.Errorf("the directory with one in it has %q entries, counted twice", got)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("the directory has %v, error %v", left, err)
+	}
+}
+
 // testLinks follows links out of the directory that the host made there and that
 // the guest makes itself.
 func (s *Subject) testLinks(t *testing.T) {
 	dir, outside := tree(t)
-	for name, target := range map[string]string{"relative": "../secret", "absolute": outside, "above": "..", "within": "data", "data": "sub/data"} {
+	if err := os.MkdirAll(filepath.Join(dir, "sub/deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{
+		"sub/up": "../secret", "sub/deep/up": "../../secret", // within the directory, until they are moved
+		"relative": "../secret", "absolute": outside, "above": "..", "within": "data", "data": "sub/data",
+	} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -131,8 +173,8 @@ func (s *Subject) testLinks(t *testing.T) {
 	for _, name := range []string{"relative", "absolute", "above/secret"} {
 		got := ask(t, inst, "get "+name)
 		t.Logf("the link %s: %q", name, got)
-		if escaped := got == secret; escaped != s.FollowsLinks {
-			t.Errorf("the link %s: %q, but follows links: %t", name, got, s.FollowsLinks)
+		if !strings.HasPrefix(got, "error: ") {
+			t.Errorf("the link %s: %q, want an error", name, got)
 		}
 	}
 	// An engine may refuse to make the link or to follow it.
@@ -140,9 +182,34 @@ func (s *Subject) testLinks(t *testing.T) {
 		made := ask(t, inst, "link made "+target)
 		t.Logf("making a link to %s: %q", target, made)
 		if got := ask(t, inst, "get made"); !strings.HasPrefix(got, "error: ") {
-			t.Errorf("a link to %s that the guest made : %q, want an error", target, got)
+			t.Errorf("a link to %s that the guest made: %q, want an error", target, got)
 		}
 		os.Remove(filepath.Join(dir, "made"))
+	}
+	// A link that stays within the directory leads out of it from elsewhere, and so
+	// does one in a directory that is moved.
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("for guests"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sub/up", "sub/deep/up"} {
+		if got := ask(t, inst, "get "+name); got != "for guests" {
+			t.Errorf("the link %s before it is moved: %q", name, got)
+		}
+	}
+	for _, tt := range []struct{ move, name string }{
+		{"hardlink linked sub/up", "linked"}, // to the link or to what it names
+		{"rename moved sub/up", "moved"},
+		{"rename deep sub/deep", "deep/up"},
+	} {
+		t.Logf("%s: %q", tt.move, ask(t, inst, tt.move))
+		got := ask(t, inst, "get "+tt.name)
+		t.Logf("%s: %q, written: %q", tt.name, got, ask(t, inst, "put "+tt.name+" x"))
+		if got == secret {
+			t.Errorf("%s: the guest reads what is outside", tt.move)
+		}
+	}
+	if b, err := os.ReadFile(outside); err != nil || string(b) != secret {
+		t.Errorf("the file outside is %q, error %v", b, err)
 	}
 }
 
@@ -170,15 +237,30 @@ func (s *Subject) testNoDirectory(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if inst, err := img.Start(t.Context(), unmarked); err == nil {
-		got := ask(t, inst, "put data text")
-		if !strings.HasPrefix(got, "error: ") {
-			t.Errorf("a guest writes into a directory that is gone: %q", got)
-		}
-		inst.Close()
-	} else if !strings.Contains(err.Error(), dir) {
+	if _, err := img.Start(t.Context(), unmarked); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a directory that is gone gave %v", err)
 	}
+	// And so is one that cannot be opened because too much is.
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := filesUsedUp(t, func() error { _, err := img.Start(t.Context(), unmarked); return err }); !errors.As(err, new(*runtime.Exhausted)) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("with no file to be had: %v", err)
+	}
+}
+
+// filesUsedUp returns what f does while this process may open no file.
+func filesUsedUp(t *testing.T, f func() error) error {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return f()
 }
 
 // testDescriptors starts and closes instances that have opened files.

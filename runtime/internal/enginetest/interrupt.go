@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -111,38 +112,49 @@ func (s *Subject) testBystander(t *testing.T) {
 	img := s.image(t, workload.C, "", true)
 	bystander, idle := start(t, img), start(t, img)
 	request, want := []byte("loop "+strconv.Itoa(s.Rounds)), loop(s.Rounds)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		if answer, err := bystander.Call(ctx, request); err != nil || string(answer) != want {
-			t.Errorf("a call while another was interrupted: %q, error %v; want %s", answer, err, want)
+	interrupted := 0 // while the bystander's call was under way
+	for interrupted == 0 && !t.Failed() {
+		var begun, ended atomic.Bool
+		var watched sync.WaitGroup
+		watched.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			begun.Store(true)
+			answer, err := bystander.Call(ctx, request)
+			ended.Store(true)
+			if err != nil || string(answer) != want {
+				t.Errorf("a call while another was interrupted: %q, error %v; want %s", answer, err, want)
+			}
+		})
+		for !ended.Load() && !t.Failed() {
+			during := begun.Load()
+			s.interrupt(t, img)
+			if during && !ended.Load() {
+				interrupted++
+			}
 		}
-	}()
-	interrupted := 0
-	for busy := true; busy || interrupted == 0; interrupted++ {
-		inst, err := img.Start(t.Context(), unmarked)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		if _, err := inst.Call(ctx, []byte("spin")); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the endless call: %v", err)
-		}
-		cancel()
-		if err := inst.Close(); err != nil {
-			t.Error(err)
-		}
-		select {
-		case <-done:
-			busy = false
-		default:
-		}
+		watched.Wait()
 	}
 	t.Logf("%d calls were interrupted during one of %d rounds", interrupted, s.Rounds)
 	if got := ask(t, idle, "loop 100"); got != loop(100) {
 		t.Errorf("an instance that was idle meanwhile: %q", got)
+	}
+}
+
+// interrupt interrupts an endless call of a new instance.
+func (s *Subject) interrupt(t *testing.T, img runtime.Image) {
+	inst, err := img.Start(t.Context(), unmarked)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := inst.Call(ctx, []byte("spin")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the endless call: %v", err)
+	}
+	if err := inst.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

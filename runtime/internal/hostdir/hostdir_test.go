@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
@@ -49,5 +50,32 @@ func TestDirectories(t *testing.T) {
 		if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.dir) {
 			t.Errorf("%s: error %v, want %v and %q in it", tt.name, err, tt.want, tt.dir)
 		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), hostdir.Opens(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{file: syscall.ENOTDIR, dir + "/none": fs.ErrNotExist} {
+		if err := hostdir.Opens(path); !errors.Is(err, want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: error %v, want %v and the path in it", path, err, want)
+		}
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	err := hostdir.Opens(dir)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.As(err, new(*runtime.Exhausted)) || !errors.Is(err, syscall.EMFILE) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("with no file to be had: error %v", err)
 	}
 }

@@ -1,12 +1,14 @@
 /* The guest of enginetest: guest.go.txt says what it is asked. As a command
  * it reads the request from the file "request" and writes the answer to the
  * file "answer". */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char request[1 << 16], response[1 << 16];
@@ -42,6 +44,36 @@ static int put(const char *name, const char *text, size_t size)
 	return n;
 }
 
+/* add writes at the end of a file, which it cuts to what it had before and
+ * writes again. The file is opened for it in two ways. */
+static int add(const char *name, const char *text)
+{
+	struct stat info;
+	for (int once = 0; once < 2; once++) {
+		int fd = open(name, O_RDWR | (once ? O_APPEND : 0));
+		if (fd < 0 || fstat(fd, &info) < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0 || write(fd, text, strlen(text)) < 0 || fsync(fd) < 0 || fdatasync(fd) < 0)
+			return failed(name);
+		if (once == 0 && ftruncate(fd, info.st_size) < 0)
+			return failed(name);
+		close(fd);
+	}
+	return snprintf(response, sizeof response, "%lld", (long long)info.st_size);
+}
+
+/* list answers with how many entries a directory has, counted twice. */
+static int list(const char *name)
+{
+	int n = 0;
+	DIR *dir = opendir(name);
+	if (dir == NULL)
+		return failed(name);
+	for (int twice = 0; twice < 2; twice++, rewinddir(dir))
+		while (readdir(dir) != NULL)
+			n++;
+	closedir(dir);
+	return snprintf(response, sizeof response, "%d", n);
+}
+
 static int answer(char *text)
 {
 	char *rest[] = {"", ""};
@@ -58,6 +90,18 @@ static int answer(char *text)
 		return put(rest[0], rest[1], strlen(rest[1]));
 	if (strcmp(text, "link") == 0)
 		return symlink(rest[1], rest[0]) == 0 ? snprintf(response, sizeof response, "0") : failed(rest[0]);
+	if (strcmp(text, "hardlink") == 0)
+		return link(rest[1], rest[0]) == 0 ? snprintf(response, sizeof response, "0") : failed(rest[0]);
+	if (strcmp(text, "rename") == 0)
+		return rename(rest[1], rest[0]) == 0 ? snprintf(response, sizeof response, "0") : failed(rest[0]);
+	if (strcmp(text, "remove") == 0)
+		return remove(rest[0]) == 0 ? snprintf(response, sizeof response, "0") : failed(rest[0]);
+	if (strcmp(text, "mkdir") == 0)
+		return mkdir(rest[0], 0755) == 0 ? snprintf(response, sizeof response, "0") : failed(rest[0]);
+	if (strcmp(text, "add") == 0)
+		return add(rest[0], rest[1]);
+	if (strcmp(text, "list") == 0)
+		return list(rest[0]);
 	if (strcmp(text, "spin") == 0)
 		for (;;)
 			__asm__ volatile("");

@@ -5,9 +5,8 @@
 // interruptible code, is reached through WasmEdge's C API.
 //
 // Guests get WASI preview 1 without environment, network or, unless Options.Dir
-// names a directory, files. WasmEdge
-// gives every guest the standard files of the process and has no setting for
-// it: see HideStandardFiles.
+// names a directory, files. WasmEdge gives every guest the standard files of the
+// process and has no setting for it: see HideStandardFiles.
 package engine
 
 // #cgo LDFLAGS: -lwasmedge

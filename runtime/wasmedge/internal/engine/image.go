@@ -13,12 +13,13 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // Image opens a reactor; see package exchange. Nothing is loaded before the
 // first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
-	if err := enginehost.CheckDir(e.opts.Dir); err != nil {
+	if err := hostdir.Check(e.opts.Dir); err != nil {
 		return nil, err
 	}
 	file := src.Artifact

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // A module is a guest in memory. WasmEdge's instances refer to it, so it lives
@@ -76,6 +77,11 @@ type guest struct {
 
 // instantiate makes an instance. Nothing of it has run but a start function.
 func (m *module) instantiate(conf *wasmedge.Configure, opts Options) (*guest, error) {
+	if m.wasi && opts.Dir != "" { // which WasmEdge would leave out without a word
+		if err := hostdir.Opens(opts.Dir); err != nil {
+			return nil, err
+		}
+	}
 	m.refs.Add(1)
 	g := &guest{module: m, executor: wasmedge.NewExecutorWithConfig(conf), store: wasmedge.NewStore(), interruptible: opts.Interruptible}
 	if m.wasi {

@@ -9,12 +9,13 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // Run runs a command with this process's standard files and the argument
 // vector "guest". A status other than 0 is an *ExitError.
 func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
-	if err := enginehost.CheckDir(e.opts.Dir); err != nil {
+	if err := hostdir.Check(e.opts.Dir); err != nil {
 		return err
 	}
 	conf := e.configure()

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 var errClosed = errors.New("the wasmtime engine is closed")
@@ -32,7 +33,9 @@ type core struct {
 	dir    string    // that guests find as /, "" for none
 	limit  C.int64_t // bytes of a memory that each store is told; -1 for none
 	slots  uint32    // of the pool; 0 for none
-	live   atomic.Int64
+	// users are the instances, whose calls may be ended by way of ptr, and the
+	// engine until it is closed. The last to go deletes ptr.
+	users atomic.Int64
 
 	mu   sync.Mutex
 	wasi *C.struct_wasmtime_linker
@@ -77,6 +80,7 @@ func newCore(o Options, slots uint32) *core {
 	if slots == 0 && o.MaxMemory < MaxMemory {
 		c.limit = C.int64_t(o.MaxMemory)
 	}
+	c.users.Store(1)
 	c.ptr = C.wb_engine_new(&C.wb_config{
 		max_memory: C.uint64_t(o.MaxMemory),
 		slots:      C.uint32_t(slots),
@@ -89,31 +93,44 @@ func newCore(o Options, slots uint32) *core {
 // took one gives it back.
 func (c *core) take() error {
 	for {
-		n := c.live.Load()
-		if c.slots > 0 && n >= int64(c.slots) {
+		n := c.users.Load()
+		if n == 0 {
+			return errClosed
+		}
+		if c.slots > 0 && n > int64(c.slots) {
 			return &runtime.Exhausted{
 				What: "instances of the pool",
 				Why:  fmt.Sprintf("it has room for %d at a time", c.slots),
 				Fix:  "raise MaxInstances",
 			}
 		}
-		if c.live.CompareAndSwap(n, n+1) {
+		if c.users.CompareAndSwap(n, n+1) {
 			return nil
 		}
 	}
 }
 
-func (c *core) giveBack() { c.live.Add(-1) }
+func (c *core) giveBack() {
+	if c.users.Add(-1) == 0 {
+		C.wasm_engine_delete(c.ptr)
+	}
+}
 
 // onDemandMemory is what Wasmtime reserves of the address space for a memory
 // that is in no pool, with a guard region on both sides, in bytes.
 const onDemandMemory = MaxMemory + 2*(32<<20)
 
 // lacking returns a *runtime.Exhausted where an instance could not be made for
-// want of room in the process's address space, and err otherwise.
-func lacking(err error, pooled bool) error {
+// want of room in the process's address space, or why its directory cannot be
+// opened, and err otherwise.
+func lacking(err error, pooled bool, dir string) error {
 	if errors.As(err, new(*TrapError)) || errors.As(err, new(*ExitError)) {
 		return err
+	}
+	if dir != "" {
+		if err := hostdir.Opens(dir); err != nil {
+			return err
+		}
 	}
 	size := uint64(onDemandMemory)
 	if pooled {
@@ -129,7 +146,7 @@ func (c *core) close() {
 		C.wasmtime_linker_delete(c.wasi)
 		c.wasi = nil
 	}
-	C.wasm_engine_delete(c.ptr)
+	c.giveBack()
 }
 
 // linker returns the linker that knows WASI, made when it is first needed.

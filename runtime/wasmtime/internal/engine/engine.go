@@ -8,9 +8,9 @@
 // not bind. Options.API chooses plain wasmtime-go for the instances instead.
 //
 // Guests get WASI preview 1 without environment, network or, unless Options.Dir
-// names a directory, files. A
-// command has this process's standard streams; a reactor has its standard
-// error only, so that it cannot write into what a host says on its output.
+// names a directory, files. A command has this process's standard streams; a
+// reactor has its standard error only, so that it cannot write into what a host
+// says on its output.
 package engine
 
 // #include "glue.h"
@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // An API is a way to Wasmtime's instances.
@@ -190,7 +191,7 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) error {
 // Image opens a reactor; see package exchange. Nothing is loaded before the
 // first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
-	if err := enginehost.CheckDir(e.options.Dir); err != nil {
+	if err := hostdir.Check(e.options.Dir); err != nil {
 		return nil, err
 	}
 	file := src.Artifact
@@ -204,8 +205,9 @@ func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
 	return &image{engine: e, src: src, size: info.Size()}, nil
 }
 
-// Close gives back what the engine took, the pool above all. Images are closed
-// first. Closing it again does nothing.
+// Close gives back what the engine took, the pool above all, or leaves that to
+// the last of its instances. Images are closed first. Closing it again does
+// nothing.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,7 +1,5 @@
 #include "glue.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +15,6 @@ static struct wasmtime_error *on_epoch(struct wasmtime_context *context, void *d
 	return NULL;
 }
 
-static struct wasmtime_error *cannot_open(const char *dir) {
-	char text[PATH_MAX + 100];
-	snprintf(text, sizeof text, "opening the guest's directory %s: is it still there, and may more files be open?", dir);
-	return wasmtime_error_new(text);
-}
-
 static struct wasmtime_error *set_wasi(wb_instance *in, const wb_module *m, wb_stdio stdio) {
 	const char *argv[] = {"guest"};
 	struct wasi_config_t *wasi = wasi_config_new();
@@ -32,7 +24,7 @@ static struct wasmtime_error *set_wasi(wb_instance *in, const wb_module *m, wb_s
 	}
 	if (m->dir != NULL && !wasi_config_preopen_dir(wasi, m->dir, "/", WB_DIR_ALL, WB_FILE_ALL)) {
 		wasi_config_delete(wasi);
-		return cannot_open(m->dir);
+		return wasmtime_error_new("opening the guest's directory"); // Wasmtime does not tell why
 	}
 	if (stdio.in)
 		wasi_config_inherit_stdin(wasi);

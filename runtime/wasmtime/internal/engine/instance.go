@@ -99,7 +99,7 @@ func (i *cInstance) start(ctx context.Context, m *cModule, mark marker) error {
 
 func (i *cInstance) instantiate(ctx context.Context, m *cModule) error {
 	if err := i.outcome(ctx, C.wb_instance_open(i.c, &m.c)); err != nil {
-		return fmt.Errorf("instantiating: %w", lacking(err, m.core.slots > 0))
+		return fmt.Errorf("instantiating: %w", lacking(err, m.core.slots > 0, m.core.dir))
 	}
 	return nil
 }

@@ -71,6 +71,42 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// An instance that outlives its engine can still be interrupted, and what it
+// needs for it goes with it.
+func TestInterruptAfterClose(t *testing.T) {
+	e := open(t, Options{Interruptible: true})
+	img, err := e.Image(write(t, reactor(spinFirst)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := img.Start(t.Context(), unmarked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core := e.pool
+	if err := errors.Join(img.Close(), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n := core.users.Load(); n != 1 {
+		t.Errorf("%d use the closed engine, want the one instance", n)
+	}
+	cause := errors.New("time is up")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, cause)
+	defer cancel()
+	if _, err := i.Call(ctx, nil); !errors.Is(err, cause) {
+		t.Errorf("the endless call ended with %v", err)
+	}
+	if err := i.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := core.users.Load(); n != 0 {
+		t.Errorf("%d use the engine when all is closed", n)
+	}
+	if err := core.take(); err != errClosed {
+		t.Errorf("an instance of an engine that is gone: %v", err)
+	}
+}
+
 func TestEndedContext(t *testing.T) {
 	apis(t, func(t *testing.T, api API) {
 		i := mustStart(t, open(t, Options{API: api}), write(t, reactor(echo)))
@@ -279,6 +315,7 @@ func resident(t *testing.T) int {
 // one for which there is room.
 func TestRefusedAreNotCounted(t *testing.T) {
 	c := &core{slots: 2}
+	c.users.Store(1)
 	for range 2 {
 		if err := c.take(); err != nil {
 			t.Fatal(err)
@@ -292,7 +329,7 @@ func TestRefusedAreNotCounted(t *testing.T) {
 					t.Error("a full pool has room")
 					return
 				}
-				if n := c.live.Load(); n != 2 {
+				if n := c.users.Load() - 1; n != 2 {
 					t.Errorf("%d are counted in a pool of 2", n)
 					return
 				}

@@ -37,14 +37,14 @@ func (i *plainInstance) open(m *plainModule, mark marker) error {
 		if m.dir != "" {
 			err := wasi.PreopenDir(m.dir, "/", wasmtime.DIR_READ|wasmtime.DIR_WRITE, wasmtime.FILE_READ|wasmtime.FILE_WRITE)
 			if err != nil {
-				return fmt.Errorf("opening the guest's directory %s: %w", m.dir, err)
+				return lacking(fmt.Errorf("opening the guest's directory %s: %w", m.dir, worded(err)), false, m.dir)
 			}
 		}
 		i.store.SetWasi(wasi)
 	}
 	instance, err := m.linker.Instantiate(i.store, m.module)
 	if err != nil {
-		return fmt.Errorf("instantiating: %w", lacking(worded(err), false))
+		return fmt.Errorf("instantiating: %w", lacking(worded(err), false, m.dir))
 	}
 	mark(runtime.Create, time.Now())
 	if m.initialize {

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // Run runs a command with this process's standard streams and the argument
@@ -24,7 +25,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := enginehost.CheckDir(e.options.Dir); err != nil {
+	if err := hostdir.Check(e.options.Dir); err != nil {
 		return err
 	}
 	c, err := e.onDemand()

@@ -31,8 +31,7 @@ type Options struct {
 	// endless guest.
 	Interruptible bool
 	// Dir is a directory of the host that guests find as /, to read and to write;
-	// "" gives them no files. wazero follows a symbolic link in it that leads out
-	// of it, so there should be none; guests cannot make any.
+	// "" gives them no files. Nothing leads out of it.
 	Dir string
 	// MaxMemory bounds the memory of an instance, in bytes, rounded down to
 	// pages of 64 KiB. 0 is DefaultMaxMemory.
@@ -133,10 +132,11 @@ func (e *Engine) Compile(ctx context.Context, module, artifact string) (err erro
 
 // Run runs a command with this process's standard files.
 func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) (err error) {
-	config, err := e.moduleConfig()
+	config, root, err := files(e.opts.Dir)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeDir(root)) }()
 	ctx, r, err := e.runtime(ctx, src.Artifact)
 	if err != nil {
 		return err

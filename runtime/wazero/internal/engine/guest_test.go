@@ -17,10 +17,9 @@ func subjects() map[string]enginetest.Subject {
 			New: func(_ testing.TB, dir string, interruptible bool) enginehost.Engine {
 				return engine.New(engine.Options{Interpreter: interpreter, Interruptible: interruptible, Dir: dir})
 			},
-			Languages:    languages,
-			Interpreter:  interpreter,
-			FollowsLinks: true,
-			Rounds:       rounds,
+			Languages:   languages,
+			Interpreter: interpreter,
+			Rounds:      rounds,
 		}
 	}
 	return map[string]enginetest.Subject{

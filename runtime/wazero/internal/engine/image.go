@@ -14,19 +14,19 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/exchange"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 )
 
 // Image opens a reactor. Nothing of it is loaded before the first Start.
 func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
-	config, err := e.moduleConfig()
-	if err != nil {
+	if err := hostdir.Check(e.opts.Dir); err != nil {
 		return nil, err
 	}
 	ctx, r, err := e.runtime(context.Background(), src.Artifact)
 	if err != nil {
 		return nil, err
 	}
-	return &image{src: src, ctx: ctx, runtime: r, config: config, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
+	return &image{src: src, ctx: ctx, runtime: r, dir: e.opts.Dir, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
 }
 
 // image is a reactor whose instances share one wazero runtime.
@@ -34,7 +34,7 @@ type image struct {
 	src           enginehost.Source
 	ctx           context.Context // carries wazero's settings, not a deadline
 	runtime       wazero.Runtime
-	config        wazero.ModuleConfig
+	dir           string // that guests find as /, "" for none
 	limit         uint64 // of an instance's memory, in bytes
 	interruptible bool
 
@@ -71,12 +71,16 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	m, reserved, err := i.instantiate(mark)
+	config, root, err := files(i.dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("starting %s: %w", i.src.Module, err)
+	}
+	m, reserved, err := i.instantiate(config, mark)
+	if err != nil {
+		return nil, errors.Join(err, closeDir(root))
 	}
 	mark(runtime.Create, time.Now())
-	inst := &instance{interruptible: i.interruptible, module: m, reserved: reserved, memory: m.Memory(), answer: m.ExportedFunction(exchange.Answer)}
+	inst := &instance{interruptible: i.interruptible, module: m, reserved: reserved, root: root, memory: m.Memory(), answer: m.ExportedFunction(exchange.Answer)}
 	if err := inst.begin(ctx, mark); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
 	}
@@ -85,7 +89,7 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 
 // instantiate makes an instance in which no code has run yet, loading the module
 // where it is not in memory.
-func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, *memory, error) {
+func (i *image) instantiate(config wazero.ModuleConfig, mark func(runtime.Phase, time.Time)) (api.Module, *memory, error) {
 	i.mu.RLock()
 	for i.compiled == nil {
 		i.mu.RUnlock()
@@ -96,7 +100,7 @@ func (i *image) instantiate(mark func(runtime.Phase, time.Time)) (api.Module, *m
 		i.mu.RLock()
 	}
 	defer i.mu.RUnlock()
-	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, i.config, i.most)
+	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, config, i.most)
 	if err != nil {
 		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
 	}
@@ -147,7 +151,8 @@ var errClosed = errors.New("the instance is closed")
 type instance struct {
 	interruptible bool
 	module        api.Module
-	reserved      *memory // where the module's memory is
+	reserved      *memory  // where the module's memory is
+	root          *os.Root // the guest's directory, nil where it has none
 	memory        api.Memory
 	answer        api.Function
 	buffer        uint32    // address of the request buffer
@@ -231,7 +236,7 @@ func (i *instance) Close() error {
 		// to the next call. This one ends before any of the guest runs.
 		i.answer.CallWithStack(ended, i.stack[:])
 	}
-	return err
+	return errors.Join(err, closeDir(i.root))
 }
 
 // ended is a context that has ended.
