@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"slices"
 
+	"github.com/moby/sys/mountinfo"
 	"github.com/prometheus/procfs"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
@@ -20,6 +21,7 @@ var units = []struct{ unit, better string }{
 	{"ns/op", "lower"},
 	{"p50-ns", "lower"}, {"p90-ns", "lower"}, {"p99-ns", "lower"}, {"p99.9-ns", "lower"}, {"max-ns", "lower"},
 	{"load-ns", "lower"}, {"create-ns", "lower"}, {"start-ns", "lower"}, {"ready-ns", "lower"}, {"served-ns", "lower"}, {"stop-ns", "lower"},
+	{"clock-ns", "lower"}, {"read-B/s", "higher"}, {"write-B/s", "higher"}, {"eff-%", "higher"}, {"guard-%", "lower"},
 	{"pss-B", "lower"}, {"rss-B", "lower"}, {"vms-B", "lower"}, {"shared-B", "lower"}, {"private-B", "lower"}, {"total-B", "lower"},
 	{"app-text-B", "lower"}, {"app-heap-B", "lower"}, {"app-anon-B", "lower"}, {"app-jit-B", "lower"}, {"v8-heap-B", "lower"}, {"language-B", "lower"}, {"libs-B", "lower"},
 	{"engine-B", "lower"}, {"linear-B", "lower"}, {"stack-B", "lower"}, {"code-B", "lower"},
@@ -46,7 +48,9 @@ func announce(ctx context.Context, w io.Writer) {
 	for _, unit := range exactUnits {
 		fmt.Fprintf(w, "Unit %s assume=exact\n", unit)
 	}
-	fmt.Fprintln(w, "Unit cpu-% assume=nothing") // better high when computing, low when idle
+	for _, unit := range []string{"cpu-%", "user-%", "sys-%", "shim-%", "guest-cpu-%", "shim-cpu-%", "daemon-cpu-%"} {
+		fmt.Fprintf(w, "Unit %s assume=nothing\n", unit) // better high when computing, low when idle
+	}
 	for _, f := range hostFacts() {
 		fmt.Fprintf(w, "%s: %s\n", f.key, f.value)
 	}
@@ -143,6 +147,16 @@ func hostFacts() (facts []hostFact) {
 		add("memory", "%.0fGiB", math.Ceil(float64(*m.MemTotalBytes)/(1<<30)))
 	}
 	return slices.Clip(facts)
+}
+
+// fileSystem returns the type of the file system that a directory is on.
+func fileSystem(dir string) string {
+	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	if err != nil || len(mounts) == 0 {
+		return "an unknown file system"
+	}
+	deepest := slices.MaxFunc(mounts, func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) })
+	return deepest.FSType
 }
 
 // serving says how requests reach a guest that has no server of its own.

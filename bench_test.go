@@ -2,10 +2,7 @@ package wasmbench
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"math"
 	"testing"
 	"time"
 
@@ -146,66 +143,4 @@ func benchmarkStarts(b *testing.B, c cell[runtime.Image], opts measure.StartOpti
 		b.Fatal(err)
 	}
 	report(b, len(starts), measure.StartMetrics(starts))
-}
-
-// BenchmarkFibonacci is the article's computation: one call of a live instance
-// computes fib(n) by double recursion.
-func BenchmarkFibonacci(b *testing.B) {
-	if _, err := workload.Fibonacci(workload.C, *flagFibonacciN); err != nil {
-		b.Fatalf("-fibonacci.n: %v", err)
-	}
-	fibonacci := func(n int) func(workload.Language) (workload.Workload, error) {
-		return func(l workload.Language) (workload.Workload, error) {
-			w, err := workload.Fibonacci(l, n)
-			if err != nil {
-				return nil, err
-			}
-			return onBase(w), nil
-		}
-	}
-	eachImage(b, table{workload: "fibonacci", guest: fibonacci(*flagFibonacciN)}, func(b *testing.B, c cell[runtime.Image]) {
-		inst := start(b, c.image)
-		defer closeInstance(b, inst)
-		predicted, err := predictFibonacci(b, inst, fibonacci)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if predicted > *flagFibonacci {
-			fmt.Printf("# left out %s/n=%d: a call would take %v or so; -fibonacci.limit=%v lets it be measured, -fibonacci.n takes a smaller number\n",
-				b.Name(), *flagFibonacciN, predicted.Round(time.Second), (2 * predicted).Round(time.Second))
-			b.Skip("over -fibonacci.limit")
-		}
-		b.Run(fmt.Sprintf("n=%d", *flagFibonacciN), func(b *testing.B) {
-			calls, err := measure.Calls(b.Context(), inst, c.workload, b.N, measure.CallOptions{Budget: *flagBudget, Limit: *flagOpLimit})
-			if err != nil {
-				b.Fatal(err)
-			}
-			report(b, len(calls.Times), calls.Metrics())
-		})
-	})
-}
-
-// predictFibonacci tells how long a call will take, from one for a number that
-// is smaller by 13 and so about 521 times faster to compute. If even that takes
-// too long the instance can only be closed.
-func predictFibonacci(b *testing.B, inst runtime.Instance, fibonacci func(int) func(workload.Language) (workload.Workload, error)) (time.Duration, error) {
-	const smaller = 13
-	if *flagFibonacciN < 2*smaller {
-		return 0, nil
-	}
-	w, err := fibonacci(*flagFibonacciN - smaller)("")
-	if err != nil {
-		return 0, err
-	}
-	var took time.Duration
-	calls, err := measure.Calls(b.Context(), inst, w, 1, measure.CallOptions{Limit: *flagOpLimit})
-	switch limit := (*measure.LimitError)(nil); {
-	case err == nil:
-		took = calls.Times[0]
-	case errors.As(err, &limit):
-		took = limit.Limit
-	default:
-		return 0, err
-	}
-	return time.Duration(min(float64(took)*math.Pow(math.Phi, smaller), math.MaxInt64/2)), nil
 }

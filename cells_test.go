@@ -128,12 +128,15 @@ func eachCell[I io.Closer](b *testing.B, t table, prepare func(context.Context, 
 	b.Run("workload="+t.workload, func(b *testing.B) {
 		for _, l := range languages(*flagGuests, t.guests) {
 			b.Run("guest="+string(l), func(b *testing.B) {
+				w, err := t.guest(l)
+				switch {
+				case errors.As(err, new(*runtime.Unavailable)):
+					once("# absent guest=%s: %s\n", l, oneLine(err.Error()))
+					b.Skip(err)
+				case err != nil:
+					b.Fatal(err)
+				}
 				for _, c := range t.candidates() {
-					w, err := t.guest(l)
-					if err != nil {
-						once("# absent guest=%s: %s\n", l, oneLine(err.Error()))
-						continue
-					}
 					var made []I
 					prepared := sync.OnceValue(func() error {
 						progress("%s/runtime=%s", b.Name(), c.Name())

@@ -24,7 +24,7 @@ import (
 func BenchmarkMemoryScaling(b *testing.B) {
 	findKernelFloor(b)
 	t := table{workload: "hello", guest: hello, as: crowd, guests: []workload.Language{workload.C},
-		runtimes: []string{"native", "wazero-embedded", "wasmtime", "wasmtime-embedded", "containerd", "docker", "containerd-wasmtime"}}
+		runtimes: []string{"native", "wasmtime", "wasmtime-embedded", "containerd", "containerd-wasmtime"}}
 	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
 		benchmarkScaling(b, c)
 		manager, ok := c.Runtime.(*containerd.Runtime)
@@ -174,7 +174,7 @@ func BenchmarkDensity(b *testing.B) {
 				return nil, err
 			}
 			return onBase(g), nil
-		}, as: crowd, guests: []workload.Language{workload.C}, runtimes: []string{"wasmtime", "wasmtime-embedded", "containerd"}}
+		}, as: crowd, guests: []workload.Language{workload.C}, runtimes: []string{"wasmtime", "containerd"}}
 		eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
 			b.Run("app="+app, func(b *testing.B) {
 				lasting(b, func() []measure.Metric { return density(b, c) })

@@ -5,7 +5,7 @@
 //
 //	workload      what is run: a request, an answer that is checked, guests in C, Go, Node.js and Python
 //	runtime       what runs it: Runtime, Image, Instance; one package below it for each system
-//	measure       how it is measured: starts, restarts, first requests, calls, distributions, meters
+//	measure       how it is measured: starts, restarts, first requests, calls, teams, files, distributions, meters
 //
 // Imports run one way: workload, runtime, measure, the suite.
 //
@@ -22,7 +22,11 @@
 //	memory footprint          BenchmarkMemory      -col /runtime -row /guest -filter '.name:Memory .unit:(total-B OR pss-B OR rss-B OR vms-B OR shared-B OR private-B)' out.txt
 //	memory profile            BenchmarkMemory      -col /runtime -row /guest -filter '.name:Memory .unit:/-B$/ -.unit:(rss-B OR vms-B OR shared-B OR private-B)' out.txt
 //	memory scaling            BenchmarkMemoryScaling -col /runtime -row '/guest,/shim,/instances' -filter '.name:MemoryScaling .unit:(total-B OR inst-B OR base-B)' out.txt
-//	Fibonacci n=40            BenchmarkFibonacci   -col /runtime -row '/guest,/n' -filter .name:Fibonacci out.txt
+//	isolation overhead        BenchmarkIsolation   -col /runtime -row '/guest,/boundary,/guard' -filter '.name:Isolation .unit:(ns/op OR guard-%)' out.txt
+//	Fibonacci n=40            BenchmarkFibonacci   -col /runtime -row '/n,/guest' -filter .name:Fibonacci out.txt
+//	multi-threaded            BenchmarkParallelSum -col /runtime -row '/workload,/guest,/workers' -filter '.name:ParallelSum .unit:(ns/op OR eff-% OR cpu-%)' out.txt
+//	CPU efficiency            BenchmarkCPUEfficiency -col /runtime -row '/guest,/load' -filter '.name:CPUEfficiency .unit:/-%$/' out.txt
+//	file I/O                  BenchmarkFileIO      -col /runtime -row '/guest,/fs,/op,/cache' -filter '.name:FileIO .unit:(read-B/s OR write-B/s OR p99-ns)' out.txt
 //	density                   BenchmarkDensity     -col /runtime -row '/guest,/app' -filter '.name:Density .unit:(inst OR inst-128GB OR inst-B)' out.txt
 //
 // The other tables of the article are not measured yet.

@@ -1,11 +1,14 @@
 package wasmbench
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +31,20 @@ var (
 	flagSeed        = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
 	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
 	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
-	flagFibonacciN  = flag.Int("fibonacci.n", 40, "which Fibonacci number is computed")
-	flagFibonacci   = flag.Duration("fibonacci.limit", 20*time.Second, "leave out a runtime whose call is predicted to take longer")
+	flagFibonacciN  = flag.String("fibonacci.n", "30,40", "which Fibonacci numbers are computed, a `list` separated by commas")
+	flagFibonacci   = flag.Duration("fibonacci.limit", 5*time.Second, "leave out what is predicted to take longer a call")
+	flagElements    = flag.Int("parallel.elements", 10_000_000, "how many `numbers` BenchmarkParallelSum has")
+	flagWorkers     = flag.String("parallel.workers", "", "by how many workers they are computed, a `list` separated by commas; 1, 2, 4 and so on to the number of processors by default")
+	flagCalls       = flag.Int("isolation.calls", 1000, "how many `calls` of an instance in the process that calls it are one sample")
+	flagCrossings   = flag.Int("isolation.crossings", 100_000, "how many `calls` out of the guest are")
+	flagRounds      = flag.Int("isolation.rounds", 5_000_000, "how many `rounds` of a loop are")
+	flagLoadRounds  = flag.Int("load.rounds", 250_000, "for how many `rounds` the loads of BenchmarkCPUEfficiency compute between two blocks")
+	flagEfficiency  = flag.Duration("efficiency.time", time.Second, "how long each load of BenchmarkCPUEfficiency runs")
+	flagIdle        = flag.Int("idle.instances", 10, "how many `instances` idle in BenchmarkCPUEfficiency")
+	flagIdleWindow  = flag.Duration("idle.window", 3*time.Second, "how long they do")
+	flagFileDir     = flag.String("file.dir", os.TempDir(), "the `directory` of the host below which guests read and write files")
+	flagFileSize    = flag.Int64("file.size", 100, "how large a file is, in `MiB`")
+	flagFileOps     = flag.Int("file.ops", 1000, "how many random `operations` one pass has; 441 and more have a p99")
 	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
 	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
 	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
@@ -88,7 +103,7 @@ func configure() error {
 		}
 	}
 	suite.kept, suite.lasting = map[string]io.Closer{}, map[string][]measure.Metric{}
-	if err := configureHolding(); err != nil {
+	if err := errors.Join(configureHolding(), configureComputing()); err != nil {
 		return err
 	}
 	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
@@ -120,17 +135,10 @@ func configure() error {
 
 // configureHolding checks how many instances are to be held and how.
 func configureHolding() error {
-	for _, s := range list(*flagScaling) {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return fmt.Errorf("-scaling.instances=%s: give numbers above 0, separated by commas", *flagScaling)
-		}
-		suite.scaling = append(suite.scaling, n)
+	var err error
+	if suite.scaling, err = numbers("-scaling.instances", *flagScaling, 1, math.MaxInt); err != nil {
+		return err
 	}
-	if len(suite.scaling) == 0 {
-		return fmt.Errorf("-scaling.instances=%s: give a number", *flagScaling)
-	}
-	slices.Sort(suite.scaling)
 	for name, n := range map[string]int{"-density.instances": *flagDensity, "-density.containers": *flagContainers} {
 		if n < 1 {
 			return fmt.Errorf("%s=%d: give 1 or more", name, n)
@@ -143,6 +151,66 @@ func configureHolding() error {
 		return fmt.Errorf("-limit.memory=%d -limit.time=%v: give 0 or more", *flagFreeMemory, *flagHoldTime)
 	}
 	return nil
+}
+
+// configureComputing checks what is computed, by how many and on which files.
+func configureComputing() (err error) {
+	if suite.fibonacci, err = numbers("-fibonacci.n", *flagFibonacciN, 0, workload.MaxFibonacci); err != nil {
+		return err
+	}
+	if *flagWorkers == "" {
+		for n := 1; n < goruntime.NumCPU(); n *= 2 {
+			suite.workers = append(suite.workers, n)
+		}
+		suite.workers = append(suite.workers, goruntime.NumCPU())
+	} else if suite.workers, err = numbers("-parallel.workers", *flagWorkers, 1, workload.MaxWorkers); err != nil {
+		return err
+	}
+	if _, err := workload.ParallelSum(workload.C, workload.PartOptions{Elements: *flagElements, To: *flagElements, Workers: slices.Max(suite.workers)}); err != nil {
+		return fmt.Errorf("-parallel.elements=%d: %w", *flagElements, err)
+	}
+	if *flagEfficiency <= 0 || *flagIdleWindow <= 0 || *flagIdle < 1 {
+		return fmt.Errorf("-efficiency.time=%v -idle.window=%v -idle.instances=%d: give values above 0", *flagEfficiency, *flagIdleWindow, *flagIdle)
+	}
+	for name, n := range map[string]int{"-isolation.calls": *flagCalls, "-isolation.crossings": *flagCrossings, "-isolation.rounds": *flagRounds, "-load.rounds": *flagLoadRounds} {
+		if n < 1 || n > math.MaxInt32 {
+			return fmt.Errorf("%s=%d: give a number from 1 to %d", name, n, math.MaxInt32)
+		}
+	}
+	return configureFiles()
+}
+
+// configureFiles checks the files that guests work on.
+func configureFiles() error {
+	const most = workload.MaxFileSize >> 20
+	if *flagFileSize < 1 || *flagFileSize > most {
+		return fmt.Errorf("-file.size=%d: give a number from 1 to %d", *flagFileSize, most)
+	}
+	if *flagFileOps < 1 || *flagFileOps > workload.MaxFileOps {
+		return fmt.Errorf("-file.ops=%d: give a number from 1 to %d", *flagFileOps, workload.MaxFileOps)
+	}
+	if info, err := os.Stat(*flagFileDir); err != nil {
+		return fmt.Errorf("-file.dir: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("-file.dir=%s: it is no directory", *flagFileDir)
+	}
+	return nil
+}
+
+// numbers reads a list of them from a flag, in order and each once.
+func numbers(name, value string, least, most int) (ns []int, err error) {
+	for _, s := range list(value) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least || n > most {
+			return nil, fmt.Errorf("%s=%s: give numbers from %d to %d, separated by commas", name, value, least, most)
+		}
+		ns = append(ns, n)
+	}
+	if len(ns) == 0 {
+		return nil, fmt.Errorf("%s=%s: give a number", name, value)
+	}
+	slices.Sort(ns)
+	return slices.Compact(ns), nil
 }
 
 func runtimeNames() (names []string) {

@@ -3,6 +3,7 @@ package wasmbench
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -49,7 +50,8 @@ func TestLines(t *testing.T) {
 	const guest = string(workload.Go) // it serves everywhere
 	const count = 2                   // from the second on testing prints the name before it calls
 	out, err := rerunAsGoTest(t, "-test.bench=.", "-test.count="+strconv.Itoa(count), "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20",
-		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8")
+		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8", "-parallel.elements=1000", "-parallel.workers=1,2",
+		"-isolation.rounds=1000", "-isolation.crossings=100", "-load.rounds=1000", "-efficiency.time=20ms", "-idle.instances=2", "-idle.window=50ms", "-file.size=1", "-file.ops=16")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -82,6 +84,20 @@ func TestLines(t *testing.T) {
 		}
 		want = append(want, "WarmStart/workload=hello/guest="+guest+"/runtime="+r, "FirstRequest/workload=hello/guest="+guest+"/runtime="+r, "Fibonacci/workload=fibonacci/guest="+guest+"/runtime="+r+"/n=20",
 			"Memory/workload=hello/guest="+guest+"/runtime="+r)
+		for _, rest := range []string{
+			"ParallelSum/workload=sum%s/workers=1", "ParallelSum/workload=sum%s/workers=2", "ParallelSum/workload=hash%s/workers=1", "ParallelSum/workload=hash%s/workers=2",
+			"CPUEfficiency/workload=load%s/load=cpu", "CPUEfficiency/workload=load%s/load=io", "CPUEfficiency/workload=load%s/load=mixed", "CPUEfficiency/workload=load%s/load=idle",
+			"Isolation/workload=boundary%s/boundary=call", "Isolation/workload=boundary%s/boundary=syscall", "Isolation/workload=boundary%s/boundary=loop/guard=off",
+			"FileIO/workload=fileio%s/fs=host/op=seqwrite", "FileIO/workload=fileio%s/fs=host/op=randwrite",
+		} {
+			want = append(want, fmt.Sprintf(rest, "/guest="+guest+"/runtime="+r))
+		}
+		for _, c := range caches {
+			want = append(want, "FileIO/workload=fileio/guest="+guest+"/runtime="+r+"/fs=host/op=seqread"+c, "FileIO/workload=fileio/guest="+guest+"/runtime="+r+"/fs=host/op=randread"+c)
+		}
+		if r != "native" {
+			want = append(want, "Isolation/workload=boundary/guest="+guest+"/runtime="+r+"/boundary=loop/guard=on")
+		}
 		for _, n := range []string{"1", "3", "5"} {
 			want = append(want, "MemoryScaling/workload=hello/guest="+guest+"/runtime="+r+"/instances="+n)
 		}
@@ -91,7 +107,7 @@ func TestLines(t *testing.T) {
 	}
 	for _, name := range want {
 		if !slices.ContainsFunc(keys(seen), func(s string) bool { return (s == name || strings.HasPrefix(s, name+"-")) && seen[s] == count }) {
-			t.Errorf("no %d lines %s; there are %v", count, name, seen)
+			t.Errorf("no %d lines %s", count, name)
 		}
 	}
 	if len(seen) != len(want) {
@@ -120,7 +136,7 @@ func checkTables(t *testing.T, out []byte) {
 	if err := os.WriteFile(file, out, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances", file)
+	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op", file)
 	var tables, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &tables, &complaints
 	if err := cmd.Run(); err != nil {
@@ -163,46 +179,85 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 		if !named[unit] {
 			t.Errorf("%s: unit %s has no Unit line before it", r.Name, unit)
 		}
-		if math.IsInf(v.Value, 0) || v.Value < 0 && unit != "base-B" || v.Value == 0 && !strings.HasSuffix(unit, "-B") {
+		if math.IsInf(v.Value, 0) || v.Value < 0 && unit != "base-B" && unit != "guard-%" || v.Value == 0 && !strings.HasSuffix(unit, "-B") && !mayBeNothing(string(r.Name), unit) {
 			t.Errorf("%s: %s is %v", r.Name, unit, v.Value)
 		}
 	}
-	name, _, _ := strings.Cut(string(r.Name), "/")
-	samples := 6
-	must := []string{"ns/op", "p50-ns", "max-ns"}
-	switch name {
-	case "Fibonacci":
-	case "Memory":
-		samples = 1
-		must = []string{"pss-B", "rss-B", "vms-B", "shared-B", "private-B", "total-B", "settle-ns"}
-		if _, ok := have["ns/op"]; ok {
-			t.Errorf("%s has no operation to be timed", r.Name)
-		}
-	case "MemoryScaling":
-		samples = 1
-		must = []string{"pss-B", "total-B", "settle-ns"}
-	case "Density":
-		samples = 1
-		must = append(must, "inst", "ended-by-flag", "inst/s", "pss-B", "total-B")
-		if have["inst"] != 8 {
-			t.Errorf("%s: %v instances, want 8", r.Name, have["inst"])
-		}
-	default:
-		must = append(must, "ready-ns", "served-ns", "stop-ns")
-	}
-	for _, unit := range must {
+	want := expected(string(r.Name))
+	for _, unit := range want.units {
 		if _, ok := have[unit]; !ok {
 			t.Errorf("%s has no %s", r.Name, unit)
 		}
 	}
+	if _, ok := have["ns/op"]; ok && want.untimed {
+		t.Errorf("%s has no operation to be timed", r.Name)
+	}
+	if inst, ok := have["inst"]; ok && inst != want.inst {
+		t.Errorf("%s: %v instances, want %v", r.Name, inst, want.inst)
+	}
 	for _, unit := range []string{"p90-ns", "p99-ns", "p99.9-ns"} {
-		if _, ok := have[unit]; ok {
-			t.Errorf("%s: 6 samples carry no %s", r.Name, unit)
+		if _, ok := have[unit]; ok && want.samples <= 6 && !want.many {
+			t.Errorf("%s: %d samples carry no %s", r.Name, want.samples, unit)
 		}
 	}
-	if r.Iters != samples {
-		t.Errorf("%s: %d samples, want %d", r.Name, r.Iters, samples)
+	if r.Iters != want.samples {
+		t.Errorf("%s: %d samples, want %d", r.Name, r.Iters, want.samples)
 	}
+}
+
+// mayBeNothing tells whether 0 is a figure: what takes nothing of a processor.
+func mayBeNothing(benchmark, unit string) bool {
+	return strings.HasPrefix(benchmark, "CPUEfficiency/") && strings.HasSuffix(unit, "-%") && (strings.Contains(benchmark, "load=idle") || unit != "cpu-%")
+}
+
+// An expectation is what the line of a benchmark has, of those that TestLines
+// runs.
+type expectation struct {
+	samples int
+	units   []string
+	inst    float64
+	untimed bool // there is no operation that has a time
+	many    bool // a sample has many operations whose times are known
+}
+
+func expected(benchmark string) expectation {
+	name, _, _ := strings.Cut(benchmark, "/")
+	e := expectation{samples: 6, units: []string{"ns/op", "p50-ns", "max-ns"}}
+	switch name {
+	case "Fibonacci", "Isolation":
+		if strings.Contains(benchmark, "guard=on") {
+			e.units = append(e.units, "guard-%")
+		}
+	case "ParallelSum":
+		e.units = append(e.units, "cpu-%", "eff-%")
+	case "CPUEfficiency":
+		e.samples = 1
+		e.many = true
+		e.units = []string{"ns/op", "cpu-%"} // too short to tell user from system time
+		if strings.Contains(benchmark, "load=idle") {
+			e.units, e.untimed, e.inst = []string{"cpu-%", "guest-cpu-%", "inst"}, true, 2
+		}
+	case "FileIO":
+		e.units = append(e.units, "read-B/s")
+		if strings.Contains(benchmark, "write") {
+			e.units[3] = "write-B/s"
+		}
+		if strings.Contains(benchmark, "op=rand") {
+			e.units, e.many = append(e.units, "p90-ns", "clock-ns"), true
+		}
+	case "Memory":
+		e.samples, e.untimed = 1, true
+		e.units = []string{"pss-B", "rss-B", "vms-B", "shared-B", "private-B", "total-B", "settle-ns"}
+	case "MemoryScaling":
+		e.samples = 1
+		e.units = []string{"pss-B", "total-B", "settle-ns"}
+	case "Density":
+		e.samples, e.inst = 1, 8
+		e.units = append(e.units, "inst", "ended-by-flag", "inst/s", "pss-B", "total-B")
+	default:
+		e.units = append(e.units, "ready-ns", "served-ns", "stop-ns")
+	}
+	return e
 }
 
 // A wrong command line ends before anything is measured and names what there is.
@@ -218,6 +273,16 @@ func TestBadFlags(t *testing.T) {
 		{"-density.instances=0", "-density.instances"},
 		{"-limit.memory=-1", "-limit.memory"},
 		{"-settle=0", "-settle"},
+		{"-fibonacci.n=30,94", "from 0 to 93"},
+		{"-parallel.workers=0", "-parallel.workers"},
+		{"-parallel.elements=0", "-parallel.elements"},
+		{"-isolation.rounds=0", "-isolation.rounds"},
+		{"-efficiency.time=0", "-efficiency.time"},
+		{"-idle.instances=0", "-idle.instances"},
+		{"-file.size=0", "-file.size"},
+		{"-file.size=100000", "from 1 to 65536"},
+		{"-file.ops=0", "-file.ops"},
+		{"-file.dir=/no/such/directory", "-file.dir"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {
@@ -230,13 +295,6 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("it says %q and prints %q", errs, out)
 			}
 		})
-	}
-}
-
-func TestFibonacciOutOfRangeFails(t *testing.T) {
-	out, _, err := rerun(t, "-test.bench=Fibonacci", "-runtimes=native", "-fibonacci.n=94")
-	if err == nil || !bytes.Contains(out, []byte("between 0 and 93")) {
-		t.Errorf("error %v, output %s", err, out)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/internal/scratch"
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/containerd"
@@ -42,6 +43,9 @@ var suite struct {
 	midLine     bool                        // testing has begun a line of the results: nothing may be printed
 	comments    []string                    // what is to be printed after it
 	scaling     []int                       // -scaling.instances
+	fibonacci   []int                       // -fibonacci.n
+	workers     []int                       // -parallel.workers
+	scratch     *scratch.Dir                // for files that guests work on, nil until there is one
 }
 
 // all returns every runtime, in the order of the tables' columns.
@@ -89,6 +93,9 @@ func TestMain(m *testing.M) {
 func closeRuntimes() (err error) {
 	for _, img := range suite.kept {
 		err = errors.Join(err, img.Close())
+	}
+	if suite.scratch != nil {
+		err = errors.Join(err, suite.scratch.Close())
 	}
 	for _, c := range suite.candidates {
 		if closer, ok := c.Runtime.(io.Closer); ok {
