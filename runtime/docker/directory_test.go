@@ -17,7 +17,7 @@ import (
 
 func testDirectories(t *testing.T, r *docker.Runtime, host *rundirtest.Host) {
 	rundirtest.Directories(t, host, r)
-	rundirtest.Catalogue(t, host, r, workload.Languages()...)
+	rundirtest.Catalogue(t, host, r, workload.C)
 }
 
 func testThreadsAndClocks(t *testing.T, r *docker.Runtime, host *rundirtest.Host) {

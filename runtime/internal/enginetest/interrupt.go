@@ -67,7 +67,7 @@ func (s *Subject) testEndless(t *testing.T) {
 			var refused atomic.Int32
 			for range goruntime.GOMAXPROCS(0) {
 				all.Go(func() {
-					for range 10 {
+					for range 4 {
 						inst, err := img.Start(t.Context(), unmarked)
 						if err != nil {
 							t.Error(err)
@@ -162,7 +162,7 @@ func (s *Subject) interrupt(t *testing.T, img runtime.Image) {
 // over: that one is told must not keep another from hearing.
 func (s *Subject) testTogether(t *testing.T) {
 	img := s.image(t, workload.C, "", true)
-	for range 30 {
+	for range 10 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var begun, all sync.WaitGroup
 		for range 4 {
@@ -194,13 +194,13 @@ func (s *Subject) testAtTheEnd(t *testing.T) {
 	}
 	usual := time.Since(begin) / 100
 	var answered, ended int
-	for n := range 500 {
+	for n := range 150 {
 		inst, err := img.Start(t.Context(), unmarked)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
-		timer := time.AfterFunc(usual*time.Duration(n)/250, func() { cancel(errEnough) })
+		timer := time.AfterFunc(usual*time.Duration(n)/75, func() { cancel(errEnough) })
 		answer, err := inst.Call(ctx, request)
 		switch {
 		case err == nil && string(answer) == want:

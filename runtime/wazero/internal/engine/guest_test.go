@@ -23,8 +23,8 @@ func subjects() map[string]enginetest.Subject {
 		}
 	}
 	return map[string]enginetest.Subject{
-		"compiler":    subject(false, 100_000_000, workload.C),
-		"interpreter": subject(true, 3_000_000, workload.C, workload.Go),
+		"compiler":    subject(false, 5_000_000, workload.C),
+		"interpreter": subject(true, 300_000, workload.C, workload.Go),
 	}
 }
 
