@@ -8,7 +8,6 @@ import (
 	goruntime "runtime"
 	"slices"
 
-	"github.com/moby/sys/mountinfo"
 	"github.com/prometheus/procfs"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
@@ -147,16 +146,6 @@ func hostFacts() (facts []hostFact) {
 		add("memory", "%.0fGiB", math.Ceil(float64(*m.MemTotalBytes)/(1<<30)))
 	}
 	return slices.Clip(facts)
-}
-
-// fileSystem returns the type of the file system that a directory is on.
-func fileSystem(dir string) string {
-	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
-	if err != nil || len(mounts) == 0 {
-		return "an unknown file system"
-	}
-	deepest := slices.MaxFunc(mounts, func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) })
-	return deepest.FSType
 }
 
 // serving says how requests reach a guest that has no server of its own.

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/internal/scratch"
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
@@ -31,7 +32,10 @@ func scratchDir() (string, error) {
 			return "", fmt.Errorf("-file.dir=%s: %w", *flagFileDir, err)
 		}
 		suite.scratch = d
-		on := fileSystem(d.Path())
+		on, err := oci.FileSystem(d.Path())
+		if err != nil {
+			on = "a file system that cannot be told: " + oneLine(err.Error())
+		}
 		if on == "tmpfs" {
 			on += ", which nothing is ever synced to and read from: -file.dir names a directory on a disk"
 		}
