@@ -2,28 +2,20 @@ package workload
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
+	"github.com/seed-0132abb7/wasmbench/internal/sources"
 )
-
-// The guests' sources, and the modules that guests/c/build.sh made of the C
-// ones.
-//
-//go:embed guests/c guests/go guests/node guests/python
-var guests embed.FS
-
-// modulePath is what the Go guests' import paths begin with.
-const modulePath = "github.com/seed-0132abb7/wasmbench"
 
 // CompilerC returns the path and the version line of the compiler of native C
 // guests: $CC, or clang, which also built their modules, or gcc, or cc.
@@ -47,11 +39,25 @@ func CompilerC(ctx context.Context) (path, version string, err error) {
 
 // CompilerGo returns the path and the version of the Go toolchain.
 func CompilerGo(ctx context.Context) (path, version string, err error) {
+	path, about, err := toolchainGo(ctx, nil)
+	version, _, _ = strings.Cut(about, "\n")
+	return path, version, err
+}
+
+// toolchainGo returns the path of the Go toolchain, and lines that tell its version
+// first and then what it compiles for with env added to its environment, beside an
+// operating system and an architecture.
+func toolchainGo(ctx context.Context, env []string) (path, about string, err error) {
 	if path, err = exec.LookPath("go"); err != nil {
 		return "", "", &Unavailable{What: "Go toolchain", Why: "go is not on PATH", Fix: "install Go and put it on PATH", Err: err}
 	}
-	version, err = firstLine(ctx, path, "env", "GOVERSION")
-	return path, version, err
+	cmd := exec.CommandContext(ctx, path, "env", "GOVERSION", "GOAMD64", "GOARM64", "GOWASM", "GOEXPERIMENT", "GOFIPS140")
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("running %s env: %w", path, err)
+	}
+	return path, string(out), nil
 }
 
 func firstLine(ctx context.Context, name string, args ...string) (string, error) {
@@ -72,7 +78,11 @@ func buildC(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return build(ctx, name, version+strings.Join(flagsC, " "), "guests/c", func(src, out string) *exec.Cmd {
+	files, err := sourcesC(name)
+	if err != nil {
+		return "", err
+	}
+	return build(ctx, name, version+strings.Join(flagsC, " "), files, func(src, out string) *exec.Cmd {
 		args := append(flagsC[:len(flagsC):len(flagsC)], "-o", out, "worker.c", "buffer.c", name+".c")
 		cmd := exec.CommandContext(ctx, cc, args...)
 		cmd.Dir = filepath.Join(src, "guests/c")
@@ -80,45 +90,111 @@ func buildC(ctx context.Context, name string) (string, error) {
 	})
 }
 
+// goBuild returns how the go command makes a guest in the form f: its flags, and what
+// its environment has beside that of the harness.
+func goBuild(f Form) (flags, env []string) {
+	flags = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w"}
+	// Were GOFLAGS empty, that of go env -w would hold.
+	env = []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GO111MODULE=on"}
+	host := []string{"GOOS=" + goruntime.GOOS, "GOARCH=" + goruntime.GOARCH}
+	wasi := []string{"GOOS=wasip1", "GOARCH=wasm"}
+	switch f {
+	case Command:
+		return flags, append(env, wasi...)
+	case Reactor:
+		return append(flags, "-buildmode=c-shared", "-tags=reactor"), append(env, wasi...)
+	case CGI:
+		return append(flags, "-tags=cgi"), append(env, wasi...)
+	case Server:
+		return append(flags, "-tags=server"), append(env, host...)
+	}
+	return flags, append(env, host...)
+}
+
+// packageGo is the package of a Go guest, relative to the directory of a module.
+func packageGo(name string) string { return "./workload/guests/go/" + name }
+
+// buildGo makes a guest of the embedded sources, which import nothing but each other
+// and the standard library.
 func buildGo(ctx context.Context, name string, f Form) (string, error) {
-	goTool, version, err := CompilerGo(ctx)
+	flags, env := goBuild(f)
+	env = append(env, "GOPROXY=off")
+	goTool, toolchain, err := toolchainGo(ctx, env)
 	if err != nil {
 		return "", err
 	}
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"}
-	env := []string{"CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=on", "GOPROXY=off"}
-	switch f {
-	case Command:
-		env = append(env, "GOOS=wasip1", "GOARCH=wasm")
-	case Reactor:
-		env = append(env, "GOOS=wasip1", "GOARCH=wasm")
-		args = append(args, "-buildmode=c-shared", "-tags=reactor")
-	case CGI:
-		env = append(env, "GOOS=wasip1", "GOARCH=wasm")
-		args = append(args, "-tags=cgi")
-	case Server:
-		args = append(args, "-tags=server")
+	files, err := sourcesGo(guests, name)
+	if err != nil {
+		return "", err
 	}
-	key := strings.Join(append(append([]string{version}, args...), env...), " ")
-	return build(ctx, name, key, "guests/go", func(src, out string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, goTool, append(args, "-o", out, "./workload/guests/go/"+name)...)
+	key := strings.Join(slices.Concat([]string{toolchain}, flags, env), " ")
+	return build(ctx, name, key, scratchModule(files), func(src, out string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, goTool, slices.Concat([]string{"build"}, flags, []string{"-o", out, packageGo(name)})...)
 		cmd.Env = append(os.Environ(), env...)
 		cmd.Dir = src
 		return cmd
 	})
 }
 
-// build makes one file of the sources below dir, once for each toolchain.
-// command is given a directory with the sources and the file to write.
-func build(ctx context.Context, name, toolchain, dir string, command func(src, out string) *exec.Cmd) (string, error) {
-	sources, err := sourceKey(dir)
+// buildGoModules makes a guest that imports modules, in this module's own directory:
+// go.mod and go.sum there say which. The first build may have to download them.
+func buildGoModules(ctx context.Context, name string, f Form) (string, error) {
+	flags, env := goBuild(f)
+	goTool, toolchain, err := toolchainGo(ctx, env)
 	if err != nil {
 		return "", err
 	}
-	entry, err := cache.Make(ctx, "guest", cache.Key(name, toolchain, sources), func(to string) error {
+	absent := func(why, fix string) func(error) error {
+		return func(err error) error {
+			return &Unavailable{What: "guest " + name, Why: why, Fix: fix, Err: err}
+		}
+	}
+	dir, err := sources.Dir(ctx, goTool)
+	if err != nil {
+		return "", unlessEnded(ctx, err, absent("its sources were not found", sources.Remedy))
+	}
+	if err := sameGo(dir, name); err != nil {
+		return "", absent("its sources are of two versions", "build this program anew, and run it where go.mod requires the "+sources.Module+" that it was built with")(err)
+	}
+	run := func(command string, args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, goTool, slices.Concat([]string{command}, flags, args, []string{packageGo(name)})...)
+		cmd.Env = append(os.Environ(), env...)
+		cmd.Dir = dir
+		out, err := output(cmd)
+		return string(out), unlessEnded(ctx, err, absent("building it failed", "make this command succeed in "+dir+": "+strings.Join(cmd.Args, " ")))
+	}
+	asked := strings.Join(slices.Concat([]string{dir, toolchain, name}, flags, env), " ")
+	key, known := compiled.Load(asked)
+	if !known {
+		// The identities of all packages are that of the program, before it is linked.
+		packages, err := run("list", "-deps", "-export", "-f={{.BuildID}}")
+		if err != nil {
+			return "", err
+		}
+		key = cache.Key(asked, packages)
+		compiled.Store(asked, key)
+	}
+	entry, err := cache.Make(ctx, "guest", key.(string), func(to string) error {
+		_, err := run("build", "-o", filepath.Join(to, name))
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(entry, name), nil
+}
+
+// compiled has the key of what buildGoModules was asked for: to compile a guest takes
+// most of a second even where there is nothing to do.
+var compiled sync.Map
+
+// build makes one file of the sources given, once for each toolchain. command is
+// given a directory with them and the file to write.
+func build(ctx context.Context, name, toolchain string, files sourceFiles, command func(src, out string) *exec.Cmd) (string, error) {
+	entry, err := cache.Make(ctx, "guest", cache.Key(name, toolchain, files.key()), func(to string) error {
 		src := filepath.Join(to, "src")
 		defer os.RemoveAll(src)
-		if err := unpackSources(src, dir); err != nil {
+		if err := files.unpack(src); err != nil {
 			return err
 		}
 		cmd := command(src, filepath.Join(to, name))
@@ -136,53 +212,6 @@ func build(ctx context.Context, name, toolchain, dir string, command func(src, o
 		return "", err
 	}
 	return filepath.Join(entry, name), nil
-}
-
-// sourceKey identifies the content of the embedded sources below dir.
-var sourceKey = func() func(string) (string, error) {
-	var mu sync.Mutex
-	known := map[string]string{}
-	return func(dir string) (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if k, ok := known[dir]; ok {
-			return k, nil
-		}
-		var parts []string
-		err := fs.WalkDir(guests, dir, func(p string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return err
-			}
-			b, err := guests.ReadFile(p)
-			parts = append(parts, p, string(b))
-			return err
-		})
-		if err != nil {
-			return "", err
-		}
-		known[dir] = cache.Key(parts...)
-		return known[dir], nil
-	}
-}()
-
-// unpackSources writes the sources below dir into to: C sources below
-// guests/c, Go sources as a module whose packages have the import paths that
-// they have here.
-func unpackSources(to, dir string) error {
-	if dir == "guests/go" {
-		if err := os.MkdirAll(to, 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, "go.mod"), []byte("module "+modulePath+"\n\ngo 1.26\n"), 0o644); err != nil {
-			return err
-		}
-		to = filepath.Join(to, "workload")
-	}
-	sub, err := fs.Sub(guests, dir)
-	if err != nil {
-		return err
-	}
-	return os.CopyFS(filepath.Join(to, filepath.FromSlash(dir)), sub)
 }
 
 // unpackModule writes an embedded module of a C guest into the cache.

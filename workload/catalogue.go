@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/seed-0132abb7/wasmbench/workload/guests/go/web"
 )
 
 // A Language is what a guest of the catalogue is written in: the value of
@@ -58,6 +60,29 @@ type Guest struct {
 	right    func() string // in place of want, for what takes time to compute
 	base     base
 	mount    string
+
+	exchanges []Exchange // of a Web guest
+	stored    bool       // it works on StoreFile
+	modules   bool       // its programs import modules, which the embedded sources have none of
+}
+
+// newWeb returns a guest that is Web, which there are in Go: the content type is that
+// of the answer to the first of the exchanges.
+func newWeb(name string, l Language, contentType string, exchanges []Exchange) *Guest {
+	first := exchanges[0]
+	return &Guest{
+		name:      name,
+		language:  l,
+		request:   web.Request{Method: first.Method, Target: first.Target, Body: first.Body}.Append(nil),
+		want:      append(web.AppendHead(nil, first.Status, contentType), first.Answer...),
+		exchanges: exchanges,
+	}
+}
+
+// get is a GET and its right answer. Package net/http, which has names for these, would
+// make every importer larger by megabytes.
+func get(target string, answer []byte) Exchange {
+	return Exchange{Method: "GET", Target: target, Status: 200, Answer: answer}
 }
 
 // Hello greets the name in its request: the least that a guest can do, so that
@@ -130,6 +155,9 @@ func (g *Guest) compare(answer, want []byte) error {
 	if text, ok := bytes.CutPrefix(answer, []byte("error: ")); ok {
 		return &GuestError{Workload: g.label(), Text: string(text)}
 	}
+	if r, err := web.ParseResponse(answer); g.exchanges != nil && err == nil && r.Status >= 400 {
+		return &GuestError{Workload: g.label(), Text: fmt.Sprintf("status %d: %s", r.Status, bytes.TrimSpace(r.Body))}
+	}
 	return &WrongAnswer{Workload: g.label(), Got: bytes.Clone(answer), Want: want}
 }
 
@@ -144,10 +172,17 @@ func (g *Guest) WithMount(dir string) *Guest {
 	return &in
 }
 
+// Exchanges returns the requests of a guest that is Web, and nil of others.
+func (g *Guest) Exchanges() []Exchange { return g.exchanges }
+
+// Stored tells whether the guest works on StoreFile.
+func (g *Guest) Stored() bool { return g.stored }
+
 // Artifact returns the guest in the form f from the user's cache, where it is
 // built from the embedded sources at its first use. The modules of the C guests
-// are embedded built. Where a language has no such form the error is an
-// *Unavailable that wraps ErrNoForm.
+// are embedded built; programs of guests that are Stored are built where the Go
+// toolchain finds this module's sources, and the modules that they import. Where a
+// language has no such form the error is an *Unavailable that wraps ErrNoForm.
 func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 	if !slices.Contains(g.made(g.language), f) {
 		return "", g.noForm(f)
@@ -157,6 +192,8 @@ func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 		return g.rootFS(ctx, Executable)
 	case f == ServerRootFS:
 		return g.rootFS(ctx, Server)
+	case g.language == Go && g.modules && (f == Executable || f == Server):
+		return buildGoModules(ctx, g.source(), f)
 	case g.language == Go:
 		return buildGo(ctx, g.source(), f)
 	case g.language != C:
@@ -167,12 +204,15 @@ func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 	return unpackModule(ctx, g.source(), f)
 }
 
-// made returns the forms in which the workload is made in l.
+// made returns the forms in which the workload is made in l. Spin, for which there is
+// CGI, is set up to serve one path.
 func (g *Guest) made(l Language) []Form {
-	if !g.noHTTP {
-		return forms[l]
+	if g.exchanges != nil && l != Go {
+		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(forms[l]), func(f Form) bool { return slices.Contains(httpForms, f) })
+	return slices.DeleteFunc(slices.Clone(forms[l]), func(f Form) bool {
+		return g.noHTTP && slices.Contains(httpForms, f) || g.exchanges != nil && f == CGI
+	})
 }
 
 // noForm is the error about a form that is not made.
@@ -185,8 +225,10 @@ func (g *Guest) noForm(f Form) error {
 		}
 	}
 	switch made := g.made(g.language); {
-	case made == nil:
+	case forms[g.language] == nil:
 		u.Why, u.Fix = "the catalogue has no such language", fmt.Sprintf("choose a guest of %v", Languages())
+	case made == nil:
+		u.Why, u.Fix = "it is made in "+string(Go)+" alone", "choose a guest of "+string(Go)
 	case those == nil:
 		u.Why, u.Fix = "it is made in that form in no language", fmt.Sprintf("choose one of %v", made)
 	default:

@@ -1,6 +1,10 @@
 package workload
 
-import "context"
+import (
+	"context"
+	"maps"
+	"slices"
+)
 
 // HostSources returns why no base can be built of the host's distribution, or
 // nil.
@@ -18,3 +22,22 @@ var (
 	Summary   = summary
 	ColumnSum = columnSum
 )
+
+// WithModules returns g as one that imports modules.
+func WithModules(g *Guest) *Guest {
+	in := *g
+	in.modules = true
+	return &in
+}
+
+// NewWeb is newWeb.
+var NewWeb = newWeb
+
+// SourcesC and SourcesGo return the embedded files of which a guest is made.
+func SourcesC(name string) ([]string, error) { return sortedFiles(sourcesC(name)) }
+
+func SourcesGo(name string) ([]string, error) { return sortedFiles(sourcesGo(guests, name)) }
+
+func sortedFiles(files sourceFiles, err error) ([]string, error) {
+	return slices.Sorted(maps.Keys(files)), err
+}

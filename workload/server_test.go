@@ -22,7 +22,7 @@ import (
 // servers are the languages whose standard library has an HTTP server.
 var servers = []workload.Language{workload.Go, workload.Node, workload.NodeJitless, workload.Python}
 
-// serve starts a guest as a server and returns where it listens when it does.
+// serve starts a guest as a server, in its directory where it is Mounted, and returns where it listens when it does.
 func serve(t *testing.T, w workload.Workload) string {
 	t.Helper()
 	path, err := w.Artifact(t.Context(), workload.Server)
@@ -35,6 +35,9 @@ func serve(t *testing.T, w workload.Workload) string {
 	l.Close()
 	var log bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), path, address)
+	if m, ok := w.(workload.Mounted); ok {
+		cmd.Dir = m.Mount()
+	}
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -2,10 +2,10 @@
 // answer that can be checked, and the guests that implement it.
 //
 // A Workload is handed to every runtime alike. The catalogue (Hello,
-// Fibonacci, WebAPI, Microservice, DataProcessor; ParallelSum, ParallelHash,
-// Boundary, Load and File) brings guests in C, Go, JavaScript and Python whose
-// sources and built WebAssembly modules are embedded in this package, so that an
-// importer needs no checkout.
+// Fibonacci, WebAPI, Microservice, DataProcessor; JSON; ParallelSum, ParallelHash,
+// Boundary, Load and File; in Go alone Static, DB and Shop) brings guests in C, Go,
+// JavaScript and Python whose sources and built WebAssembly modules are embedded in
+// this package, so that an importer needs no checkout.
 package workload
 
 import (
@@ -33,8 +33,9 @@ const (
 	RootFS Form = "rootfs"
 	// Server is a program for the host that listens for HTTP on the address in
 	// its first argument and answers a POST of a request to / with status 200
-	// and the answer as the body, by the HTTP server that comes with its
-	// language. It logs to its standard output and error.
+	// and the answer as the body, or what a Web workload is asked, by the HTTP
+	// server that comes with its language. It logs to its standard output and
+	// error.
 	Server Form = "server"
 	// ServerRootFS is as RootFS, with the Server as /guest.
 	ServerRootFS Form = "server-rootfs"
@@ -65,6 +66,35 @@ type Mounted interface {
 
 // MountPoint is where a container has the directory of a Mounted workload.
 const MountPoint = "/data"
+
+// An Exchange is an HTTP request and the response that it must get.
+type Exchange struct {
+	Method string `json:"method"`
+	Target string `json:"target"` // path and query
+	Body   []byte `json:"body,omitempty"`
+	Status int    `json:"status"`
+	Answer []byte `json:"answer"` // the body of the response
+}
+
+// Web is a workload whose guest serves HTTP of its own kind, rather than a POST of
+// Request to /. To be called, such a guest is given and gives what package
+// guests/go/web describes: that is what Request and Check are about.
+type Web interface {
+	// Exchanges returns requests whose responses are the same whatever was asked
+	// before, the first of them that of Request and Check; nil means that the
+	// workload is none of these after all. The caller must not change them.
+	Exchanges() []Exchange
+}
+
+// Stored is a workload whose guest works on the SQLite database StoreFile in the
+// directory that it has as a Mounted one. A process opens it itself; a module
+// asks its host, through the functions that package runtime describes.
+type Stored interface {
+	Stored() bool
+}
+
+// StoreFile is the database of a Stored workload, in its directory.
+const StoreFile = "store.db"
 
 // ErrNoForm is wrapped by the *Unavailable about a form in which a guest is not
 // made at all, here or elsewhere, such as a module of a Node.js guest.

@@ -19,7 +19,7 @@ func catalogue(t testing.TB, l workload.Language) []workload.Workload {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []workload.Workload{workload.Hello(l), fib, workload.WebAPI(l), workload.Microservice(l), workload.DataProcessor(l)}
+	return []workload.Workload{workload.Hello(l), fib, workload.WebAPI(l), workload.Microservice(l), workload.DataProcessor(l), workload.JSON(l)}
 }
 
 // skip skips the test where err is about what this machine does not have.

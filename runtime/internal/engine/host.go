@@ -5,26 +5,20 @@ package engine
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
-	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
+	"github.com/seed-0132abb7/wasmbench/internal/sources"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
-
-// modulePath is the module that has the hosts' main packages.
-const modulePath = "github.com/seed-0132abb7/wasmbench"
 
 // A Host is the program of one engine, built by the Go toolchain at its first
 // use. Several runtimes share one.
@@ -79,9 +73,12 @@ func (h *Host) build(ctx context.Context, lib Library) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	source, err := moduleDir(ctx, goTool)
+	source, err := sources.Dir(ctx, goTool)
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("building engine host %s: %w", h.Package, context.Cause(ctx))
+	}
 	if err != nil {
-		return "", err
+		return "", &runtime.Unavailable{What: "engine host " + h.Package, Why: "its sources were not found", Fix: sources.Remedy, Err: err}
 	}
 	root, err := cache.Dir()
 	if err != nil {
@@ -93,7 +90,8 @@ func (h *Host) build(ctx context.Context, lib Library) (string, error) {
 	}
 	out := filepath.Join(dir, strings.ReplaceAll(h.Package, "/", "-"))
 	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-tags="+lib.Tag, "-o", out, "./"+h.Package)
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH, "CGO_ENABLED=0")
+	// Were GOFLAGS empty, that of go env -w would hold.
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH, "CGO_ENABLED=0")
 	if h.CGO {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
 	}
@@ -115,37 +113,4 @@ func (h *Host) build(ctx context.Context, lib Library) (string, error) {
 		Fix:  "make this command succeed: " + strings.Join(slices.Concat(lib.Env, cmd.Args), " "),
 		Err:  err,
 	}
-}
-
-// moduleDir returns the directory that has this module's sources: the checkout,
-// or where the Go toolchain keeps the version that the running program was
-// built with.
-func moduleDir(ctx context.Context, goTool string) (string, error) {
-	list := exec.CommandContext(ctx, goTool, "list", "-m", "-f", "{{.Dir}}", modulePath)
-	out, err := list.Output()
-	if dir := string(bytes.TrimSpace(out)); err == nil && dir != "" {
-		return dir, nil
-	}
-	version := ""
-	if b, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range append(b.Deps, &b.Main) {
-			if d.Path == modulePath {
-				version = d.Version
-			}
-		}
-	}
-	var module struct{ Dir string }
-	printed, derr := exec.CommandContext(ctx, goTool, "mod", "download", "-json", modulePath+"@"+version).Output()
-	if derr == nil {
-		derr = json.Unmarshal(printed, &module)
-	}
-	if derr != nil {
-		return "", &runtime.Unavailable{
-			What: "sources of " + modulePath,
-			Why:  "neither go list -m nor go mod download found version " + strconv.Quote(version),
-			Fix:  "run where " + modulePath + " is a requirement in go.mod",
-			Err:  errors.Join(err, derr, ctx.Err()),
-		}
-	}
-	return module.Dir, nil
 }

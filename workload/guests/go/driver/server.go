@@ -10,7 +10,14 @@ import (
 	"os"
 	"strconv"
 	"sync"
+
+	"github.com/seed-0132abb7/wasmbench/workload/guests/go/web"
 )
+
+var handler Handler
+
+// RegisterWeb names the guest's function, from an init function as Register does.
+func RegisterWeb(h Handler) { handler = h }
 
 // Main serves HTTP on the address in the first argument. It is the whole of a
 // guest's main function.
@@ -24,6 +31,9 @@ func Main() {
 	if err != nil {
 		log.Fatalf("listening on %s: %v", os.Args[1], err)
 	}
+	if handler != nil {
+		log.Fatal(http.Serve(l, http.HandlerFunc(handleWeb)))
+	}
 	http.HandleFunc("POST /{$}", handle)
 	log.Fatal(http.Serve(l, nil))
 }
@@ -36,7 +46,24 @@ type turn struct {
 
 var turns = sync.Pool{New: func() any { return new(turn) }}
 
+// handle serves a guest that has one function.
 func handle(w http.ResponseWriter, r *http.Request) {
+	respond(w, r, func(t *turn) (int, string) {
+		t.answer = answer(t.answer[:0], t.request.Bytes())
+		return http.StatusOK, "application/octet-stream"
+	})
+}
+
+// handleWeb serves a guest that takes any method and target.
+func handleWeb(w http.ResponseWriter, r *http.Request) {
+	respond(w, r, func(t *turn) (status int, contentType string) {
+		status, contentType, t.answer = handler(t.answer[:0], web.Request{Method: r.Method, Target: r.RequestURI, Body: t.request.Bytes()})
+		return status, contentType
+	})
+}
+
+// respond reads the body of a request and writes the answer that a turn makes.
+func respond(w http.ResponseWriter, r *http.Request, make func(*turn) (status int, contentType string)) {
 	t := turns.Get().(*turn)
 	defer turns.Put(t)
 	t.request.Reset()
@@ -44,9 +71,10 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	t.answer = answer(t.answer[:0], t.request.Bytes())
+	status, contentType := make(t)
 	h := w.Header()
-	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(t.answer)))
+	w.WriteHeader(status)
 	w.Write(t.answer)
 }
