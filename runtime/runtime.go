@@ -5,6 +5,26 @@
 // The packages below it adapt one system each: native, wazero, wasmtime,
 // wasmedge, spin, runc, containerd and docker. None of them is imported here, so
 // a program links only the systems that it names.
+//
+// # Guests with a database
+//
+// The guest of a Stored workload that is a module reaches the database through two
+// functions that every engine's host gives it, and no other guest, in the module
+// wasmbench:
+//
+//	sql(request i32, size i32, answer i32, capacity i32) i32
+//	sql_again(answer i32, capacity i32) i32
+//
+// sql does what the request of size bytes asks, as package workload/guests/go/sqlwire
+// encodes it, and returns the length of the answer, which is at the address answer if
+// it fits in capacity. Else nothing was written there, and sql_again fetches the same
+// answer, or returns its length again. An answer of more than 64 KiB is there until it
+// was fetched: then its length is 0. A request, or room for an answer, that is not
+// within the guest's memory is a trap, and nothing was done.
+//
+// Each instance has a session of its own, from its first sql to its end. As a server
+// an instance that answers in the midst of a transaction has failed: the transaction
+// is rolled back and the client told so with status 500.
 package runtime
 
 import (

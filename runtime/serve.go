@@ -13,7 +13,9 @@ import (
 )
 
 // A Server is a runtime that can also run a guest as an HTTP server: a POST of
-// a request to / is answered with status 200 and the answer as the body.
+// a request to / is answered with status 200 and the answer as the body. A guest
+// whose workload is Web, with Exchanges, is sent every request, of any method and
+// target, and gives status, content type and body itself.
 type Server interface {
 	// PrepareServer makes the guest ready to serve, as Prepare does for calls.
 	PrepareServer(context.Context, workload.Workload, ServeOptions) (ServerImage, error)
@@ -26,6 +28,10 @@ type ServeOptions struct {
 	// Pool is how many instances are kept to answer requests, one after the
 	// other each. 0 takes a new instance for each request.
 	Pool int
+	// Bridge puts a container on a bridge in a network namespace rather than into
+	// the host's network; its services are Networked where that is not the
+	// harness's own. Elsewhere PrepareServer returns NoBridge.
+	Bridge bool
 }
 
 // A ServerImage is a guest made ready to serve.
@@ -56,6 +62,25 @@ type Service interface {
 	// Close ends the service and leaves nothing behind, also after the context
 	// of Serve has ended.
 	io.Closer
+}
+
+// A Networked service is reached from a network namespace that need not be the
+// harness's.
+type Networked interface {
+	// Network returns the path of that namespace, for setns(2); "" is the one in
+	// which the harness is.
+	Network() string
+}
+
+// NoBridge is the error of the runtime of that name where ServeOptions.Bridge is
+// asked of it and it has none.
+func NoBridge(name string) *Unavailable {
+	return &Unavailable{
+		What: "a bridge for " + name,
+		Why:  "what it starts is in the host's network",
+		Fix:  "choose runc, containerd or docker, or no bridge",
+		Err:  workload.ErrNoForm,
+	}
 }
 
 // FreeAddress returns an address of the loopback interface on which nobody

@@ -94,3 +94,9 @@ func BenchmarkCrowd(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkBridge(b *testing.B) {
+	r := New(Options{})
+	b.Cleanup(func() { r.Close() })
+	rundirtest.Bridged(b, r)
+}

@@ -35,7 +35,8 @@ type Options struct {
 	// "containerd-wasmtime".
 	Name string
 	// Address is the socket of a daemon that runs already. It must see the
-	// same file system as this process.
+	// same file system as this process and, for servers on a bridge, the same
+	// processes.
 	Address string
 	// Snapshotter is "overlayfs" if empty.
 	Snapshotter string
@@ -145,7 +146,7 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 		info.Version += ", " + l.shimVersion(ctx)
 		info.Settings += ", module compiled at each start"
 	} else {
-		info.Settings += ", servers on the host's network"
+		info.Settings += ", servers on the host's network or on a bridge without packet filter"
 	}
 	switch {
 	case l.daemon != nil:

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -51,17 +52,23 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 	return img, nil
 }
 
-// PrepareServer does the same for the guest's own HTTP server. The options are
-// for guests that have none. It is an *Unavailable where the guest is a module.
-func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+// PrepareServer does the same for the guest's own HTTP server, and makes the bridge
+// if there is to be one. The pool is for guests that have no server. It is an
+// *Unavailable where the guest is a module.
+func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (_ runtime.ServerImage, err error) {
 	if r.modules {
 		return nil, r.noServer(w)
 	}
-	img, err := r.prepare(ctx, w, workload.ServerRootFS)
-	if err != nil {
+	i := &serverImage{}
+	if i.image, err = r.prepare(ctx, w, workload.ServerRootFS); err != nil {
 		return nil, err
 	}
-	return serverImage{img}, nil
+	if o.Bridge {
+		if i.network, err = bridge.New(); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", r.options.Name, err), i.image.Close())
+		}
+	}
+	return i, nil
 }
 
 func (r *Runtime) prepare(ctx context.Context, w workload.Workload, f workload.Form) (*image, error) {

@@ -27,7 +27,8 @@ import (
 // daemon at the address that is its value, or in a private one if that is
 // "private"; if it is "paused" it pauses them there, and if it is "churn" it
 // starts and closes them without end. With "shared:" before that there are
-// several of containerd, under one shim.
+// several of containerd, under one shim. If it is "bridge" it holds servers on
+// bridges.
 const holdVar = "WASMBENCH_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -43,6 +44,9 @@ func TestMain(m *testing.M) {
 // hold starts an instance on both runtimes, writes their scopes and waits. It
 // leaves nothing where that fails.
 func hold(address string) (err error) {
+	if address == "bridge" {
+		return holdServers()
+	}
 	dir, err := os.MkdirTemp("", "hold")
 	if err != nil {
 		return err

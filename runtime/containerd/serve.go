@@ -2,32 +2,40 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
 )
 
 // serverImage is an image whose guest serves.
-type serverImage struct{ image *image }
+type serverImage struct {
+	image   *image
+	network *bridge.Network // nil for the host's
+}
 
-func (i serverImage) Bytes() int64 { return i.image.Bytes() }
+func (i *serverImage) Bytes() int64 { return i.image.Bytes() }
 
 // Digest is that of the image's manifest, as sha256:hex.
-func (i serverImage) Digest() string { return i.image.Digest() }
+func (i *serverImage) Digest() string { return i.image.Digest() }
 
-func (i serverImage) Close() error { return i.image.Close() }
+func (i *serverImage) Close() error { return errors.Join(i.image.Close(), i.network.Close()) }
 
-// Serve makes a container in the host's network for the guest's server. Its
-// marks are those of Image.Start, but for Ready.
-func (i serverImage) Serve(ctx context.Context, address string, mark func(runtime.Phase, time.Time)) (_ runtime.Service, err error) {
-	if address == "" {
-		if address, err = runtime.FreeAddress(); err != nil {
-			return nil, err
-		}
-	}
+// Serve makes a container for the guest's server. Its marks are those of
+// Image.Start, but for Ready; on a bridge Load includes the making of the
+// container's network, and only the port of the address counts.
+func (i *serverImage) Serve(ctx context.Context, address string, mark func(runtime.Phase, time.Time)) (runtime.Service, error) {
 	c := newContainer(i.image)
-	err = c.create(ctx, oci.Container{Args: []string{i.image.command, address}, HostNetwork: true}, mark)
+	seat, err := i.network.Seat(ctx, address)
+	if err != nil {
+		return nil, c.word(err)
+	}
+	err = c.create(ctx, oci.Container{
+		Args:        []string{i.image.command, seat.Address},
+		HostNetwork: i.network == nil, Network: seat.Path(),
+	}, mark)
 	if err == nil {
 		err = c.begin(ctx, true, mark)
 	}
@@ -35,20 +43,25 @@ func (i serverImage) Serve(ctx context.Context, address string, mark func(runtim
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, c.abandon(err)
+		return nil, errors.Join(c.abandon(err), seat.Close())
 	}
-	return &service{container: c, task: c.task, address: address}, nil
+	return &service{container: c, task: c.task, seat: seat}, nil
 }
 
 // service is a container whose guest serves.
 type service struct {
 	container *container
 	task      *task
-	address   string
+	seat      *bridge.Seat
 }
 
+var _ runtime.Networked = (*service)(nil)
+
 // Address is the host and the port that the guest was told.
-func (s *service) Address() string { return s.address }
+func (s *service) Address() string { return s.seat.Address }
+
+// Network is where the bridge is, if the container is on one.
+func (s *service) Network() string { return s.seat.Network() }
 
 // Ended is closed when the guest has ended, or its daemon has.
 func (s *service) Ended() <-chan struct{} { return s.task.exited }
@@ -70,5 +83,5 @@ func (s *service) Explain(err error) error {
 // Scope is as that of an instance.
 func (s *service) Scope() runtime.Scope { return s.container.Scope() }
 
-// Close kills the guest and removes its container.
-func (s *service) Close() error { return s.container.Close() }
+// Close kills the guest and removes its container and its place on the bridge.
+func (s *service) Close() error { return errors.Join(s.container.Close(), s.seat.Close()) }

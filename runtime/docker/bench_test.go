@@ -129,3 +129,10 @@ func BenchmarkCrowd(b *testing.B) {
 		b.Error(err)
 	}
 }
+
+func BenchmarkBridge(b *testing.B) {
+	b.Setenv("DOCKER_HOST", "")
+	r := docker.New(docker.Options{Private: true})
+	b.Cleanup(func() { r.Close() })
+	rundirtest.Bridged(b, r)
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -22,7 +24,7 @@ const (
 	exitTime = 5 * time.Second        // for a guest whose output has ended
 )
 
-// runLabel has the run's ID as its value on every container.
+// runLabel has the run's ID as its value on every container and network.
 const runLabel = "invalid.wasmbench.run"
 
 // guest is one container of an image and what runs in it.
@@ -55,11 +57,28 @@ func (i *image) newGuest(worker bool) *guest {
 
 func (g *guest) client() *client.Client { return g.image.link.client }
 
+// A place is a container's in a network.
+type place struct {
+	network container.NetworkMode
+	ip      netip.Addr // on a network of the run's own, else none
+}
+
+// config asks for the address, as the daemon's own choice would have to be asked
+// for after the start.
+func (p place) config() *network.NetworkingConfig {
+	if !p.ip.IsValid() {
+		return nil
+	}
+	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+		p.network.NetworkName(): {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: p.ip}},
+	}}
+}
+
 // create makes the container, with args after the image's entry point.
 //
 // What the daemon has begun it is left to finish even if ctx ends, here and in
 // begin, for what it makes meanwhile would otherwise belong to nobody.
-func (g *guest) create(ctx context.Context, network container.NetworkMode, args ...string) error {
+func (g *guest) create(ctx context.Context, at place, args ...string) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -70,7 +89,7 @@ func (g *guest) create(ctx context.Context, network container.NetworkMode, args 
 	defer cancel()
 	l := g.image.link
 	host := &container.HostConfig{
-		NetworkMode: network,
+		NetworkMode: at.network,
 		LogConfig:   container.LogConfig{Type: "none"},
 		Resources:   container.Resources{Ulimits: []*container.Ulimit{{Name: "nofile", Soft: oci.OpenFiles, Hard: oci.OpenFiles}}},
 	}
@@ -98,9 +117,10 @@ func (g *guest) create(ctx context.Context, network container.NetworkMode, args 
 			StdinOnce:    g.worker,
 			WorkingDir:   begins,
 
-			NetworkDisabled: network == "",
+			NetworkDisabled: at.network == "",
 		},
-		HostConfig: host,
+		HostConfig:       host,
+		NetworkingConfig: at.config(),
 	})
 	if err != nil {
 		return g.unseen(fmt.Errorf("creating the container: %w", err))

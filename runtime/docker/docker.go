@@ -41,7 +41,7 @@ type Options struct {
 	// container has an empty network namespace as in the other container
 	// runtimes; with "none" the daemon arranges for the same by a hook that
 	// takes longer than all the rest. A container that serves is in the host's
-	// network.
+	// network, or on a bridge of the run's own.
 	Network string
 }
 
@@ -69,6 +69,7 @@ type link struct {
 	images  atomic.Int64
 	last    atomic.Int64
 	shared  processes
+	bridge  runBridge
 }
 
 // New returns the runtime "docker". Nothing is started before the first Probe
@@ -107,6 +108,10 @@ func (l *link) settings() string {
 	if l.network != "" {
 		network = "network " + l.network
 	}
+	bridge := "bridge behind the daemon's packet filter"
+	if l.private != nil {
+		bridge = "bridge without packet filter"
+	}
 	var security []string
 	for _, option := range l.info.SecurityOptions { // as name=seccomp,profile=default
 		name, profile, _ := strings.Cut(strings.TrimPrefix(option, "name="), ",profile=")
@@ -120,7 +125,7 @@ func (l *link) settings() string {
 		"runtime " + l.info.DefaultRuntime,
 		strings.Join(security, ", "),
 		"Docker's capabilities",
-		network + ", host when serving",
+		network + ", host or " + bridge + " when serving",
 		"no log driver",
 	}
 	if l.private != nil {

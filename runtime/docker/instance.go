@@ -29,7 +29,7 @@ var (
 // Ready when the guest has greeted.
 func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
 	inst := instance{i.newGuest(true)}
-	err := inst.create(ctx, container.NetworkMode(i.link.network))
+	err := inst.create(ctx, place{network: container.NetworkMode(i.link.network)})
 	if err == nil {
 		mark(runtime.Create, time.Now())
 		err = inst.start(ctx, mark)

@@ -23,7 +23,8 @@ import (
 
 // holdVar makes the test binary hold a container until it is killed, in the
 // daemon at the address that is its value or in a private one; if it is "churn"
-// it starts and closes others without end too.
+// it starts and closes others without end too, and with "bridge:" before the
+// address it holds a server on a bridge instead.
 const holdVar = "WASMBENCH_TEST_HOLD"
 
 func TestMain(m *testing.M) {
@@ -60,12 +61,16 @@ const guestsVar = "WASMBENCH_TEST_GUESTS"
 // that fails.
 func hold(mode string) (err error) {
 	var options docker.Options
+	mode, bridged := strings.CutPrefix(mode, "bridge:")
 	if strings.HasPrefix(mode, "unix:") {
 		options.Host = mode
 	}
 	options.Private = options.Host == ""
 	r := docker.New(options)
 	defer func() { err = errors.Join(err, r.Close()) }()
+	if bridged {
+		return holdServer(r)
+	}
 	img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: os.Getenv(guestsVar)}))
 	if err != nil {
 		return err

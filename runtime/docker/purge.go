@@ -28,9 +28,9 @@ func purgeOf(host string) func(ctx context.Context, address, id string) error {
 	}
 }
 
-// purge removes the containers and the images of a run. It also takes from
-// images the name that they had while they were loaded: a run that still needs
-// it loads the image again.
+// purge removes the containers, the networks and the images of a run. It also
+// takes from images the name that they had while they were loaded: a run that
+// still needs it loads the image again.
 func purge(ctx context.Context, c *client.Client, id string) error {
 	list, err := c.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", runLabel+"="+id)})
 	if err != nil {
@@ -40,6 +40,12 @@ func purge(ctx context.Context, c *client.Client, id string) error {
 		_, err := c.ContainerRemove(ctx, item.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		return ignoreNotFound(err)
 	})}
+	networks, err := c.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("label", runLabel+"="+id)})
+	errs = append(errs, err)
+	for _, item := range networks.Items {
+		_, err := c.NetworkRemove(ctx, item.ID, client.NetworkRemoveOptions{})
+		errs = append(errs, ignoreNotFound(err))
+	}
 	images, err := c.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("reference", "wasmbench.invalid/guest")})
 	errs = append(errs, err)
 	for _, item := range images.Items {

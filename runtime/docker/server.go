@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -15,36 +18,46 @@ import (
 
 var _ runtime.Server = (*Runtime)(nil)
 
+const defaultPort = "8080" // of a server on a bridge, which has an address for itself
+
 // serverImage is an image whose guest is a server.
-type serverImage struct{ *image }
+type serverImage struct {
+	*image
+	network container.NetworkMode // the host's, or of the run's bridge
+}
 
 // PrepareServer packs the root file system of the guest's server as an image and
-// loads it. The options are for guests that have no server of their own.
-func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+// loads it, and has the daemon make a bridge if there is to be one and is not yet.
+// The pool is for guests that have no server of their own.
+func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (runtime.ServerImage, error) {
 	i, err := r.prepare(ctx, w, workload.ServerRootFS)
 	if err != nil {
 		return nil, err
 	}
-	return serverImage{i}, nil
+	s := serverImage{image: i, network: network.NetworkHost}
+	if o.Bridge {
+		if s.network, err = i.link.bridged(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("docker: %w", i.link.explain(err)), i.Close())
+		}
+	}
+	return s, nil
 }
 
-// service is a container whose guest is a server. It is in the host's network.
+// service is a container whose guest is a server.
 type service struct {
 	*guest
 	address string
+	ip      netip.Addr // of the container on a bridge, none in the host's network
 }
 
-// Serve creates a container in the host's network and starts it, with the marks
-// Create and Start.
+// Serve creates a container and starts it, with the marks Create and Start. On a
+// bridge only the port of the address counts.
 func (i serverImage) Serve(ctx context.Context, address string, mark func(runtime.Phase, time.Time)) (runtime.Service, error) {
-	if address == "" {
-		var err error
-		if address, err = runtime.FreeAddress(); err != nil {
-			return nil, fmt.Errorf("docker: %w", err)
-		}
+	s := &service{guest: i.newGuest(false)}
+	err := s.settle(i.network, address)
+	if err == nil {
+		err = s.create(ctx, place{i.network, s.ip}, s.address)
 	}
-	s := &service{guest: i.newGuest(false), address: address}
-	err := s.create(ctx, network.NetworkHost, address)
 	if err == nil {
 		mark(runtime.Create, time.Now())
 		err = s.begin(ctx, mark)
@@ -55,7 +68,40 @@ func (i serverImage) Serve(ctx context.Context, address string, mark func(runtim
 	return s, nil
 }
 
-// Address is the host and the port that the guest was given.
+// settle chooses where the server is to listen.
+func (s *service) settle(network container.NetworkMode, asked string) (err error) {
+	port := defaultPort
+	if asked != "" {
+		if _, port, err = net.SplitHostPort(asked); err != nil {
+			return fmt.Errorf("serving at %q: %w", asked, err)
+		}
+	}
+	switch {
+	case !network.IsHost():
+		if s.ip, err = s.image.link.bridge.take(); err == nil {
+			s.address = net.JoinHostPort(s.ip.String(), port)
+		}
+	case asked != "":
+		s.address = asked
+	default:
+		s.address, err = runtime.FreeAddress()
+	}
+	return err
+}
+
+// Close removes the container, whose address is free then.
+func (s *service) Close() error {
+	if err := s.guest.Close(); err != nil {
+		return err
+	}
+	if s.ip.IsValid() {
+		s.image.link.bridge.giveBack(s.ip)
+		s.ip = netip.Addr{}
+	}
+	return nil
+}
+
+// Address is the host and the port where the guest is reached.
 func (s *service) Address() string { return s.address }
 
 // Ended is closed when the container has ended.

@@ -45,9 +45,12 @@ func (native) Prepare(ctx context.Context, w workload.Workload) (runtime.Image, 
 	return &image{p}, nil
 }
 
-// PrepareServer finds the guest's own HTTP server. The options do not concern
-// it.
-func (native) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
+// PrepareServer finds the guest's own HTTP server, which needs no pool. It returns
+// an *Unavailable for a bridge.
+func (native) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (runtime.ServerImage, error) {
+	if o.Bridge {
+		return nil, runtime.NoBridge("native")
+	}
 	p, err := find(ctx, w, workload.Server)
 	if err != nil {
 		return nil, err

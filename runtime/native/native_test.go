@@ -168,6 +168,13 @@ func TestServiceEnds(t *testing.T) {
 	<-svc.Ended()
 }
 
+func TestNoBridge(t *testing.T) {
+	_, err := native.New().(runtime.Server).PrepareServer(t.Context(), workload.Hello(workload.Go), runtime.ServeOptions{Bridge: true})
+	if !errors.As(err, new(*runtime.Unavailable)) || !errors.Is(err, workload.ErrNoForm) {
+		t.Errorf("error %v, want an *Unavailable that wraps ErrNoForm", err)
+	}
+}
+
 func TestServeFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -415,6 +415,17 @@ func TestSpec(t *testing.T) {
 	if !slices.Equal(serving.Process.Args, []string{Entrypoint, "127.0.0.1:80"}) || len(serving.Linux.Namespaces) != len(namespaces)-1 {
 		t.Errorf("spec %+v", serving)
 	}
+	const path = "/proc/1/fd/3"
+	if _, err := Spec(Container{Cgroup: "/wasmbench/run/c1", HostNetwork: true, Network: path}); err == nil {
+		t.Error("a container in two networks")
+	}
+	joining, err := Spec(Container{Cgroup: "/wasmbench/run/c1", Network: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(joining.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: path}) || len(joining.Linux.Namespaces) != len(namespaces) {
+		t.Errorf("namespaces %+v, want that at %s", joining.Linux.Namespaces, path)
+	}
 	paths := 0
 	for _, e := range spec.Process.Env {
 		if strings.HasPrefix(e, "PATH=") {

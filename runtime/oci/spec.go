@@ -30,6 +30,9 @@ type Container struct {
 	// HostNetwork leaves it in the host's network, where it can listen on the
 	// loopback interface.
 	HostNetwork bool
+	// Network is the path of a network namespace that it joins, which is not set
+	// together with HostNetwork.
+	Network string
 	// Directory is one of the host that is mounted at workload.MountPoint, with
 	// all that is mounted below it, and in which the command begins; without one
 	// that begins in the root directory.
@@ -38,9 +41,9 @@ type Container struct {
 
 // Spec returns what a container of every runtime is given: containerd's
 // defaults, as ctr run uses them, but for OpenFiles. It has its own pid, ipc,
-// uts and mount namespace and, unless it is in the host's network, a network
-// namespace without an interface; the root file system is writable and is in
-// the directory rootfs of the bundle.
+// uts and mount namespace and, unless it is in the host's network or joins another,
+// a network namespace without an interface; the root file system is writable and
+// is in the directory rootfs of the bundle.
 //
 // The guest is root, without a user namespace: what it writes to a directory of
 // the host belongs to root there. No limit is set to its processes and threads.
@@ -55,7 +58,12 @@ func Spec(c Container) (*specs.Spec, error) {
 		oci.WithCgroup(c.Cgroup),
 		withOpenFiles,
 	}
-	if c.HostNetwork {
+	switch {
+	case c.HostNetwork && c.Network != "":
+		return nil, fmt.Errorf("a container cannot be in the host's network and join that at %s", c.Network)
+	case c.Network != "":
+		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: c.Network}))
+	case c.HostNetwork:
 		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
 	}
 	if c.Directory != "" {

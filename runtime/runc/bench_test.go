@@ -80,3 +80,5 @@ func BenchmarkCrowd(b *testing.B) {
 		b.Error(err)
 	}
 }
+
+func BenchmarkBridge(b *testing.B) { rundirtest.Bridged(b, New(Options{})) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/gotool"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/hostdir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
@@ -55,7 +56,7 @@ func (r *runcRuntime) Probe(ctx context.Context) (runtime.Info, error) {
 	if disk, err := oci.FileSystem(os.TempDir()); err == nil {
 		root += " on " + disk
 	}
-	return runtime.Info{Version: version, Settings: root + ", own pid ipc uts mount network namespaces (servers: the host's network), " + Seccomp(version)}, nil
+	return runtime.Info{Version: version, Settings: root + ", own pid ipc uts mount network namespaces (servers: the host's network, or one on a bridge without packet filter), " + Seccomp(version)}, nil
 }
 
 func check() error {
@@ -114,14 +115,19 @@ func (r *runcRuntime) Prepare(ctx context.Context, w workload.Workload) (runtime
 	return img, nil
 }
 
-// PrepareServer does the same for the guest's own HTTP server. The options are
-// for guests that have none.
-func (r *runcRuntime) PrepareServer(ctx context.Context, w workload.Workload, _ runtime.ServeOptions) (runtime.ServerImage, error) {
-	img, err := r.prepare(ctx, w, workload.ServerRootFS)
-	if err != nil {
+// PrepareServer does the same for the guest's own HTTP server, and makes the bridge
+// if there is to be one. The pool is for guests that have no server.
+func (r *runcRuntime) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (_ runtime.ServerImage, err error) {
+	i := &serverImage{}
+	if i.image, err = r.prepare(ctx, w, workload.ServerRootFS); err != nil {
 		return nil, err
 	}
-	return serverImage{img}, nil
+	if o.Bridge {
+		if i.network, err = bridge.New(); err != nil {
+			return nil, errors.Join(fmt.Errorf("runc: %w", err), i.image.Close())
+		}
+	}
+	return i, nil
 }
 
 func (r *runcRuntime) prepare(ctx context.Context, w workload.Workload, f workload.Form) (*image, error) {

@@ -11,9 +11,12 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
-// PrepareServer is as Prepare. It returns an *Unavailable for a pool: WAGI
-// knows none.
+// PrepareServer is as Prepare. It returns an *Unavailable for a pool, as WAGI
+// knows none, and for a bridge.
 func (s *spin) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (runtime.ServerImage, error) {
+	if o.Bridge {
+		return nil, runtime.NoBridge("spin")
+	}
 	if o.Pool != 0 {
 		return nil, &workload.Unavailable{
 			What: fmt.Sprintf("spin with a pool of %d instances", o.Pool),

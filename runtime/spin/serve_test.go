@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/spin"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 func prepareServer(t *testing.T, mode string) runtime.ServerImage {
@@ -113,6 +114,9 @@ func TestServeFails(t *testing.T) {
 	}
 	var u *runtime.Unavailable
 	r := spin.New(spin.Options{Path: standIn(t, "normal")}).(runtime.Server)
+	if _, err := r.PrepareServer(t.Context(), guest(t), runtime.ServeOptions{Bridge: true}); !errors.As(err, &u) || !errors.Is(err, workload.ErrNoForm) {
+		t.Errorf("a bridge gave %v", err)
+	}
 	if _, err := r.PrepareServer(t.Context(), guest(t), runtime.ServeOptions{Pool: 2}); !errors.As(err, &u) {
 		t.Errorf("a pool: error %v", err)
 	}

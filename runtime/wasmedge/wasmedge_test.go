@@ -423,7 +423,7 @@ func TestNoLibrary(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(PrefixVariable, tt.prefix)
-			r := &engine.Runtime{Label: "wasmedge", Host: newHost()}
+			r := &engine.Runtime{Label: "wasmedge", Host: newHost("host")}
 			_, err := r.Probe(t.Context())
 			_, perr := r.Prepare(t.Context(), workload.Hello(workload.C))
 			for _, err := range []error{err, perr} {
@@ -493,7 +493,7 @@ func TestLibraryUnlikeItsHeaders(t *testing.T) {
 func TestEngine(t *testing.T) {
 	require(t)
 	lib := must(library(t.Context()))
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags="+lib.Tag, "./internal/engine", "./host")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags="+lib.Tag, "./internal/...", "./host", "./storehost")
 	cmd.Env = slices.Concat(os.Environ(), []string{"CGO_ENABLED=1", "GOFLAGS="}, lib.Env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %v\n%s", cmd, err, out)

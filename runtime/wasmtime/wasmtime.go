@@ -9,7 +9,10 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 )
 
-var host = &engine.Host{Package: "runtime/wasmtime/host", CGO: true}
+var (
+	host      = &engine.Host{Package: "runtime/wasmtime/host", CGO: true}
+	storeHost = &engine.Host{Package: "runtime/wasmtime/storehost", CGO: true}
+)
 
 // An API is the way in which instances that share a process are made and called.
 type API string
@@ -25,13 +28,13 @@ const (
 // Precompiled returns the runtime "wasmtime": a process for each instance, with
 // the module compiled ahead to a .cwasm file.
 func Precompiled() runtime.Runtime {
-	return &engine.Runtime{Label: "wasmtime", Host: host}
+	return &engine.Runtime{Label: "wasmtime", Host: host, StoreHost: storeHost}
 }
 
 // JIT returns the runtime "wasmtime-jit": a process for each instance, which
 // compiles the module as it starts.
 func JIT() runtime.Runtime {
-	return &engine.Runtime{Label: "wasmtime-jit", Host: host, AtStart: true}
+	return &engine.Runtime{Label: "wasmtime-jit", Host: host, StoreHost: storeHost, AtStart: true}
 }
 
 // EmbeddedOptions choose how instances share a process. The zero value is the
@@ -56,7 +59,7 @@ func Embedded(o EmbeddedOptions) runtime.Runtime {
 		o.API = Pooled
 	}
 	r := &engine.Runtime{
-		Label: "wasmtime-embedded", Host: host, Embedded: true,
+		Label: "wasmtime-embedded", Host: host, StoreHost: storeHost, Embedded: true,
 		Tuning: []string{"-api=" + string(o.API), "-maxinstances=" + strconv.Itoa(o.MaxInstances)},
 	}
 	if o.API == Go {

@@ -32,6 +32,10 @@ type Runtime struct {
 	AtStart  bool     // compile at each start rather than in Prepare
 	Embedded bool     // hold many instances in one process rather than one in each
 
+	// StoreHost is the program that holds the database of a Stored workload beside
+	// the engine, and takes the same flags. Nil where there is none.
+	StoreHost *Host
+
 	// NoGuard says why the host cannot interrupt a guest; nil where it can.
 	NoGuard *runtime.Unavailable
 
@@ -50,7 +54,7 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 	if r.Embedded {
 		verb, where = "hold", "instances in one process"
 	}
-	out, err := r.output(ctx, "info", verb)
+	out, err := r.output(ctx, r.Host, "info", verb)
 	if err != nil {
 		return runtime.Info{}, err
 	}
@@ -62,9 +66,9 @@ func (r *Runtime) Probe(ctx context.Context) (runtime.Info, error) {
 	return runtime.Info{Version: version, Settings: strings.Join([]string{settings, when, where}, ", ")}, nil
 }
 
-// output runs a verb of the host to its end.
-func (r *Runtime) output(ctx context.Context, verb ...string) (string, error) {
-	path, _, err := r.Host.Path(ctx)
+// output runs a verb of a host to its end.
+func (r *Runtime) output(ctx context.Context, h *Host, verb ...string) (string, error) {
+	path, _, err := h.Path(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -134,19 +138,30 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 // PrepareServer makes the guest's reactor ready as Prepare does. The host's
 // net/http server stands in front of it.
 func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runtime.ServeOptions) (runtime.ServerImage, error) {
+	if o.Bridge {
+		return nil, runtime.NoBridge(r.Label)
+	}
 	g, err := r.prepare(ctx, w, workload.Reactor)
 	if err != nil {
 		return nil, err
 	}
+	web := servesWeb(w)
 	if r.Embedded {
-		return &heldServer{image: r.held(g), pool: o.Pool}, nil
+		return &heldServer{image: r.held(g), pool: o.Pool, web: web}, nil
 	}
-	return &processServer{label: r.Label, program: r.program(g, "serve", "-pool="+strconv.Itoa(o.Pool)), src: g.src, dir: g.dir, size: g.size}, nil
+	flags := []string{"-pool=" + strconv.Itoa(o.Pool), "-web=" + strconv.FormatBool(web)}
+	return &processServer{label: r.Label, program: r.program(g, "serve", flags...), src: g.src, dir: g.dir, size: g.size}, nil
+}
+
+// servesWeb tells whether a guest is to be asked as package web has it.
+func servesWeb(w workload.Workload) bool {
+	web, ok := w.(workload.Web)
+	return ok && web.Exchanges() != nil
 }
 
 // A guest is what a host is started with.
 type guest struct {
-	host string   // the program
+	host string   // the program's path
 	src  []string // the module and, unless it is compiled at each start, the artefact
 	size int64    // of what is loaded, in bytes
 	dir  string   // of the host, that the guest has; "" for none
@@ -164,6 +179,10 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	if g.dir, err = hostdir.Of(w); err != nil {
 		return g, fmt.Errorf("runtime %s, workload %s: %w", r.Label, w.Name(), err)
 	}
+	host, err := r.host(w, g.dir)
+	if err != nil {
+		return g, err
+	}
 	path, err := w.Artifact(ctx, form)
 	if err != nil {
 		return g, err
@@ -174,7 +193,7 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	g.src = []string{path}
 	load := path
 	if !r.AtStart {
-		if load, err = r.compile(ctx, path); err != nil {
+		if load, err = r.compile(ctx, host, path); err != nil {
 			return g, err
 		}
 		g.src = append(g.src, load)
@@ -182,8 +201,31 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	if g.size, err = cache.Size(load); err != nil {
 		return g, err
 	}
-	g.host, _, err = r.Host.Path(ctx)
+	g.host, _, err = host.Path(ctx)
 	return g, err
+}
+
+// host returns the program for a workload whose guest has the directory dir.
+func (r *Runtime) host(w workload.Workload, dir string) (*Host, error) {
+	if s, ok := w.(workload.Stored); !ok || !s.Stored() {
+		return r.Host, nil
+	}
+	if r.StoreHost == nil {
+		return nil, &runtime.Unavailable{
+			What: fmt.Sprintf("workload %s on %s", w.Name(), r.Label),
+			Why:  "this engine's host gives guests no database",
+			Fix:  "choose native, a container manager, or an engine of package wazero, wasmtime or wasmedge",
+			Err:  workload.ErrNoForm,
+		}
+	}
+	if dir == "" {
+		return nil, &runtime.Unavailable{
+			What: fmt.Sprintf("the database of workload %s", w.Name()),
+			Why:  "it is in the workload's directory, and there is none",
+			Fix:  "let the workload's Mount return the directory that has " + workload.StoreFile,
+		}
+	}
+	return r.StoreHost, nil
 }
 
 func (r *Runtime) held(g guest) *heldImage {
@@ -206,8 +248,8 @@ func (r *Runtime) args(verb string, operands ...string) []string {
 // compile returns the compiled module, from the cache where it is known. The
 // entry's key covers the host program and its flags, so that no engine meets
 // another's code.
-func (r *Runtime) compile(ctx context.Context, path string) (string, error) {
-	_, host, err := r.Host.Path(ctx)
+func (r *Runtime) compile(ctx context.Context, h *Host, path string) (string, error) {
+	_, host, err := h.Path(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -216,7 +258,7 @@ func (r *Runtime) compile(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	entry, err := cache.Make(ctx, "compiled", cache.Key(host, strings.Join(r.Flags, " "), content), func(dir string) error {
-		_, err := r.output(ctx, "compile", path, filepath.Join(dir, "module"))
+		_, err := r.output(ctx, h, "compile", path, filepath.Join(dir, "module"))
 		return err
 	})
 	if err != nil {

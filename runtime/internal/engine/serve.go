@@ -65,6 +65,7 @@ func (s *processServer) Serve(ctx context.Context, address string, mark func(run
 type heldServer struct {
 	image *heldImage
 	pool  int
+	web   bool // see servesWeb
 }
 
 func (s *heldServer) Bytes() int64                     { return s.image.Bytes() }
@@ -78,7 +79,7 @@ func (s *heldServer) Serve(ctx context.Context, address string, mark func(runtim
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	r, err := s.image.ask(ctx, &enginehost.Query{Op: enginehost.OpServe, Address: address, N: s.pool})
+	r, err := s.image.ask(ctx, &enginehost.Query{Op: enginehost.OpServe, Address: address, N: s.pool, Web: s.web})
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type Query struct {
 	Bodies [][]byte // and the request to each
 
 	Address string // where to listen, for OpServe
+	Web     bool   // whether the guest is asked as package workload/guests/go/web has it, for OpServe
 }
 
 // A Reply answers a Query.
@@ -164,7 +165,7 @@ func (h *holder) do(ctx context.Context, q *Query) (reply Reply, err error) {
 // rest until it listens, Create.
 func (h *holder) serve(ctx context.Context, q *Query) (reply Reply, err error) {
 	t := runtime.NewTimeline(time.Now())
-	s, err := newServer(ctx, h.img, q.N, func(at time.Time) { t.Mark(runtime.Load, at) })
+	s, err := newServer(ctx, h.img, serving{pool: q.N, web: q.Web}, func(at time.Time) { t.Mark(runtime.Load, at) })
 	if err != nil {
 		return reply, err
 	}

@@ -21,15 +21,22 @@ import (
 //	run MODULE [ARTIFACT]    run a command on this process's standard files
 //	hold MODULE [ARTIFACT]   hold instances of a reactor and do what the harness asks on standard input,
 //	                         unless it takes that back on CancelFile
-//	serve [-pool N] ADDRESS MODULE [ARTIFACT]
+//	serve [-pool N] [-web] ADDRESS MODULE [ARTIFACT]
 //	                         answer HTTP requests on ADDRESS, a host and a port, with instances of
-//	                         a reactor: a new one for each request or, with -pool, N that are kept
+//	                         a reactor: a new one for each request or, with -pool, N that are kept.
+//	                         With -web they are asked as package workload/guests/go/web has it
 //
 // run and serve write a Report on ReportFile: run when the module has been
-// instantiated, serve just before it listens.
-func Main(e Engine, args []string) {
+// instantiated, serve just before it listens. store is what e gives its guests,
+// or nil. It is closed at the end where all went well: else a guest may be at work
+// with it, and the process ends.
+func Main(e Engine, store Store, args []string) {
 	begun := monotonic()
-	if err := do(e, args, begun); err != nil {
+	err := do(e, args, begun)
+	if err == nil && store != nil {
+		err = store.Close()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -77,20 +84,20 @@ func do(e Engine, args []string, begun int64) error {
 		}
 		return hold(ctx, img, os.Stdin, os.Stdout, func() io.Reader { return os.NewFile(CancelFile, "cancels") })
 	case verb == "serve":
-		pool, operands := poolFlag(rest)
+		how, operands := serveFlags(rest)
 		if len(operands) != 2 && len(operands) != 3 {
 			break
 		}
-		if err := limit(e, max(pool, 1)); err != nil {
+		if err := limit(e, max(how.pool, 1)); err != nil {
 			return err
 		}
 		src := Source{Module: operands[1]}
 		if len(operands) == 3 {
 			src.Artifact = operands[2]
 		}
-		return serve(ctx, e, src, pool, operands[0], begun)
+		return serve(ctx, e, src, how, operands[0], begun)
 	}
-	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT], serve [-pool N] ADDRESS MODULE [ARTIFACT]", strings.Join(args, " "))
+	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT], serve [-pool N] [-web] ADDRESS MODULE [ARTIFACT]", strings.Join(args, " "))
 }
 
 // limit bounds the memory of this process where the engine needs it.
@@ -101,28 +108,29 @@ func limit(e Engine, instances int) error {
 	return nil
 }
 
-// poolFlag takes the flag -pool from the front of a verb's arguments. Where it
-// is not a number nothing is left of them.
-func poolFlag(args []string) (pool int, rest []string) {
+// serveFlags takes the flags of serve from the front of its arguments. Where one
+// is not as it must be nothing is left of them.
+func serveFlags(args []string) (how serving, rest []string) {
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.IntVar(&pool, "pool", 0, "")
+	f.IntVar(&how.pool, "pool", 0, "")
+	f.BoolVar(&how.web, "web", false, "")
 	if f.Parse(args) != nil {
-		return 0, nil
+		return serving{}, nil
 	}
-	return pool, f.Args()
+	return how, f.Args()
 }
 
 // serve loads a reactor, opens its first instances, tells the harness and then
 // listens, as a server does whose readiness means that it can answer. It
 // returns only if it fails.
-func serve(ctx context.Context, e Engine, src Source, pool int, address string, begun int64) error {
+func serve(ctx context.Context, e Engine, src Source, how serving, address string, begun int64) error {
 	img, err := e.Image(src)
 	if err != nil {
 		return err
 	}
 	report := Report{Begun: begun}
-	s, err := newServer(ctx, img, pool, func(time.Time) { report.Loaded = monotonic() })
+	s, err := newServer(ctx, img, how, func(time.Time) { report.Loaded = monotonic() })
 	if err != nil {
 		return errors.Join(err, img.Close())
 	}

@@ -26,6 +26,7 @@ const mostAnswer = 1 << 20
 // A fake is an image whose instances answer with the request, in capitals.
 type fake struct {
 	refuse  atomic.Bool // fail to start
+	used    atomic.Bool // fail to start, for something is used up
 	starts  atomic.Int32
 	open    atomic.Int32  // instances
 	calls   chan struct{} // told of each call for "wait"
@@ -40,6 +41,9 @@ var errRefused = errors.New("no instance today")
 func (f *fake) Start(_ context.Context, mark func(runtime.Phase, time.Time)) (runtime.Instance, error) {
 	if f.refuse.Load() {
 		return nil, errRefused
+	}
+	if f.used.Load() {
+		return nil, fmt.Errorf("starting a fake: %w", &runtime.Exhausted{What: "fakes", Why: "there are enough", Fix: "make do"})
 	}
 	f.starts.Add(1)
 	f.open.Add(1)
@@ -58,7 +62,16 @@ type fakeInstance struct {
 	*fake
 	busy   atomic.Bool
 	failed bool
+	begun  bool // what must not outlive the call
 	answer []byte
+}
+
+func (i *fakeInstance) Rest() error {
+	if i.begun {
+		i.failed = true
+		return ErrTransactionOpen
+	}
+	return nil
 }
 
 func (i *fakeInstance) Call(ctx context.Context, request []byte) ([]byte, error) {
@@ -72,6 +85,11 @@ func (i *fakeInstance) Call(ctx context.Context, request []byte) ([]byte, error)
 	case string(request) == "fail":
 		i.failed = true
 		return nil, errors.New("the guest failed as it was told to")
+	case bytes.HasPrefix(request, []byte("SAY ")):
+		_, answer, _ := bytes.Cut(request, []byte("\n"))
+		return answer, nil
+	case string(request) == "begin":
+		i.begun = true
 	case string(request) == "panic":
 		panic(http.ErrAbortHandler)
 	case string(request) == "until ended":
@@ -93,9 +111,9 @@ func (i *fakeInstance) Close() error {
 	return nil
 }
 
-func open(t *testing.T, f *fake, pool int) *server {
+func open(t *testing.T, f *fake, how serving) *server {
 	t.Helper()
-	s, err := newServer(t.Context(), f, pool, func(time.Time) {})
+	s, err := newServer(t.Context(), f, how, func(time.Time) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +121,9 @@ func open(t *testing.T, f *fake, pool int) *server {
 }
 
 // listening returns the URL of a server that the test closes.
-func listening(t *testing.T, f *fake, pool int) (*server, string) {
+func listening(t *testing.T, f *fake, how serving) (*server, string) {
 	t.Helper()
-	s := open(t, f, pool)
+	s := open(t, f, how)
 	address, err := s.listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +179,7 @@ func TestStatus(t *testing.T) {
 		{"the one after it", "POST", "/", "hello", 200, "HELLO"},
 	}
 	pools(t, func(t *testing.T, pool int) {
-		_, url := listening(t, newFake(), pool)
+		_, url := listening(t, newFake(), serving{pool: pool})
 		for range 3 { // more than there are in the pool
 			for _, tt := range tests {
 				request, err := http.NewRequest(tt.method, strings.TrimSuffix(url, "/")+tt.path, strings.NewReader(tt.body))
@@ -197,7 +215,7 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 func TestRequestIsBounded(t *testing.T) {
-	s := open(t, newFake(), 0)
+	s := open(t, newFake(), serving{})
 	for _, tt := range []struct{ size, status int }{{maxRequest, 200}, {maxRequest + 1, 413}} {
 		w := httptest.NewRecorder()
 		s.http.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/", io.LimitReader(zeros{}, int64(tt.size))))
@@ -210,10 +228,117 @@ func TestRequestIsBounded(t *testing.T) {
 	}
 }
 
+// patient is a response that keeps what it is given a deadline for.
+type patient struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (p *patient) SetWriteDeadline(until time.Time) error {
+	p.until = until
+	return nil
+}
+
+func (p *patient) Flush() {}
+
+// A client that does not read is waited for for a while only: where it may keep an
+// instance always, else where its answer is longer than what is held back for it.
+func TestAnswersHaveADeadline(t *testing.T) {
+	pools(t, func(t *testing.T, pool int) {
+		s := open(t, newFake(), serving{pool: pool})
+		for _, size := range []int{0, buffered, buffered + 1, mostAnswer} {
+			w := &patient{ResponseRecorder: httptest.NewRecorder()}
+			begun := time.Now()
+			s.http.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/", io.LimitReader(zeros{}, int64(size))))
+			if w.Code != 200 || w.Body.Len() != size {
+				t.Errorf("a request of %d bytes: status %d, %d bytes", size, w.Code, w.Body.Len())
+			}
+			if limited := !w.until.Before(begun.Add(patience)); limited != (pool == 0 || size > buffered) || !limited && !w.until.IsZero() {
+				t.Errorf("an answer of %d bytes may take until %v after %v", size, w.until, begun)
+			}
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A blocked response is to a client that does not read before it is told to.
+type blocked struct {
+	*httptest.ResponseRecorder
+	writing chan struct{} // told when it waits
+	read    chan struct{}
+}
+
+func (b *blocked) Write(p []byte) (int, error) {
+	b.writing <- struct{}{}
+	<-b.read
+	return b.ResponseRecorder.Write(p)
+}
+
+// A client that does not read keeps no instance of a pool: others are answered, and
+// so is it in the end.
+func TestClientsThatDoNotRead(t *testing.T) {
+	for _, tt := range []struct{ name, request, says string }{
+		{"short", "to one", "TO ONE"},
+		{"long", strings.Repeat("x", mostAnswer), strings.Repeat("X", mostAnswer)},
+		{"failed", "fail", "failed as it was told"},
+	} {
+		f := newFake()
+		s := open(t, f, serving{pool: 1})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		idler := &blocked{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			s.http.Handler.ServeHTTP(idler, httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader(tt.request)))
+		}()
+		<-idler.writing
+		for range 3 {
+			w := httptest.NewRecorder()
+			s.http.Handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/", strings.NewReader("to another")))
+			if w.Code != 200 || w.Body.String() != "TO ANOTHER" {
+				t.Errorf("%s: beside a client that does not read: %d, %q", tt.name, w.Code, w.Body)
+			}
+		}
+		close(idler.read)
+		<-answered
+		if got := idler.Body.String(); !strings.Contains(got, tt.says) {
+			t.Errorf("%s: a client that reads late was told %.50q, want %.50q", tt.name, got, tt.says)
+		}
+		if err := s.close(); err != nil || f.open.Load() != 0 {
+			t.Errorf("%s: closing: %v, %d instances left", tt.name, err, f.open.Load())
+		}
+	}
+}
+
+// An instance that has left something open is not asked again.
+func TestInstancesRest(t *testing.T) {
+	pools(t, func(t *testing.T, pool int) {
+		f := newFake()
+		_, url := listening(t, f, serving{pool: pool})
+		for n := range 4 {
+			starts := f.starts.Load()
+			if status, answer, err := post(client(t), url, "begin"); err != nil || status != 500 || !strings.Contains(answer, ErrTransactionOpen.Error()) {
+				t.Errorf("%d: what is left open: %d, %q, %v", n, status, answer, err)
+			}
+			for range pool + 1 {
+				if status, answer, err := post(client(t), url, "hello"); err != nil || status != 200 || answer != "HELLO" {
+					t.Errorf("%d: after it: %d, %q, %v", n, status, answer, err)
+				}
+			}
+			if n := f.starts.Load() - starts; pool > 0 && n != 1 {
+				t.Errorf("%d instances were started in the place of one", n)
+			}
+		}
+	})
+}
+
 func TestConcurrentRequests(t *testing.T) {
 	pools(t, func(t *testing.T, pool int) {
 		f := newFake()
-		_, url := listening(t, f, pool)
+		_, url := listening(t, f, serving{pool: pool})
 		const senders, each = 50, 20
 		c := client(t)
 		var wg sync.WaitGroup
@@ -243,7 +368,7 @@ func TestConcurrentRequests(t *testing.T) {
 func TestPoolKeepsItsSize(t *testing.T) {
 	pools(t, func(t *testing.T, pool int) {
 		f := newFake()
-		_, url := listening(t, f, pool)
+		_, url := listening(t, f, serving{pool: pool})
 		c := client(t)
 		for _, body := range []string{"fail", "panic", "fail", "panic"} {
 			post(c, url, body)
@@ -263,10 +388,141 @@ func TestPoolKeepsItsSize(t *testing.T) {
 	})
 }
 
+// What a guest is asked of the web, and what comes of its answer: the body is
+// taken for it.
+func TestWeb(t *testing.T) {
+	pools(t, func(t *testing.T, pool int) {
+		f := newFake()
+		_, url := listening(t, f, serving{pool: pool, web: true})
+		c := client(t)
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		for _, tt := range []struct {
+			method, target, body string
+			status               int
+			kind, says           string
+		}{
+			{"SAY", "/", "200 text/plain\nhello", 200, "text/plain", "hello"},
+			{"SAY", "/", "200 text/plain\n", 200, "text/plain", ""},
+			{"SAY", "/a/b?c=d", "404 application/json\n{}\n", 404, "application/json", "{}\n"},
+			{"SAY", "/", "204 \n", 204, "", ""},
+			{"SAY", "/", "304 text/plain\n", 304, "", ""},
+			{"SAY", "/", "599 text/html; charset=utf-8\n" + strings.Repeat("x", mostAnswer), 599, "text/html; charset=utf-8", strings.Repeat("x", mostAnswer)},
+			{"SAY", "/", "hello", 502, "text/plain; charset=utf-8", "no status"},
+			{"SAY", "/", "", 502, "text/plain; charset=utf-8", "no status"},
+			{"SAY", "/", "200\nhello", 502, "text/plain; charset=utf-8", "no status"},
+			{"SAY", "/", "100 text/plain\nhello", 502, "text/plain; charset=utf-8", "status 100"},
+			{"SAY", "/", "204 text/plain\nhello", 502, "text/plain; charset=utf-8", "status 204"},
+			{"SAY", "/", "1000 text/plain\nhello", 502, "text/plain; charset=utf-8", "no status"},
+			// The fake's answer in capitals is no response, but shows what it was asked.
+			{"GET", "/", "", 502, "text/plain; charset=utf-8", "no status"},
+		} {
+			request, err := http.NewRequest(tt.method, strings.TrimSuffix(url, "/")+tt.target, strings.NewReader(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.Do(request)
+			if err != nil {
+				t.Fatalf("%q: %v", tt.body, err)
+			}
+			body, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			if err != nil || r.StatusCode != tt.status || r.Header.Get("Content-Type") != tt.kind {
+				t.Errorf("%.40q: status %d, type %q, error %v; want %d, %q", tt.body, r.StatusCode, r.Header.Get("Content-Type"), err, tt.status, tt.kind)
+			}
+			if right := string(body) == tt.says || tt.status == 502 && strings.Contains(string(body), tt.says); !right {
+				t.Errorf("%.40q: body %.80q, want %.80q", tt.body, body, tt.says)
+			}
+		}
+	})
+}
+
+// A guest is told the method, the target as the client wrote it and the body.
+func TestWebRequest(t *testing.T) {
+	for _, tt := range []struct{ method, target, body, want string }{
+		{"GET", "/", "", "GET /\n"},
+		{"POST", "/cart/add?x=1&y=%2F", "{}\n", "POST /cart/add?x=1&y=%2F\n{}\n"},
+		{"DELETE", "/a%2Fb//../c%20d", "", "DELETE /a%2Fb//../c%20d\n"},
+		{"GET", "http://elsewhere/products?page=1", "", "GET /products?page=1\n"},
+	} {
+		s := &server{web: true}
+		r := httptest.NewRequest(tt.method, tt.target, strings.NewReader(tt.body))
+		var got bytes.Buffer
+		if err := s.read(&got, httptest.NewRecorder(), r); err != nil || got.String() != tt.want {
+			t.Errorf("%s %s: %q, error %v; want %q", tt.method, tt.target, &got, err, tt.want)
+		}
+	}
+}
+
+// Where this process can have no more instances, another request may find one.
+func TestNoMoreInstances(t *testing.T) {
+	pools(t, func(t *testing.T, pool int) {
+		f := newFake()
+		_, url := listening(t, f, serving{pool: pool})
+		c := client(t)
+		for range 1 + pool {
+			post(c, url, "fail") // which takes what there was before
+		}
+		f.used.Store(true)
+		if status, answer, err := post(c, url, "hello"); err != nil || status != 503 || !strings.Contains(answer, "fakes") {
+			t.Errorf("with all used up: %d, %q, %v", status, answer, err)
+		}
+		f.used.Store(false)
+		if status, answer, err := post(c, url, "hello"); err != nil || status != 200 || answer != "HELLO" {
+			t.Errorf("with one again: %d, %q, %v", status, answer, err)
+		}
+	})
+}
+
+// Clients that go away while they are answered leave no instance behind and none
+// missing.
+func TestClientsThatGoAway(t *testing.T) {
+	pools(t, func(t *testing.T, pool int) {
+		f := newFake()
+		_, url := listening(t, f, serving{pool: pool})
+		address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
+		dial := func(text string) net.Conn {
+			c, err := net.Dial("tcp", address)
+			if err == nil {
+				_, err = c.Write([]byte(text))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		const request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: "
+		for range 5 {
+			// In the middle of the request: nothing is asked.
+			starts := f.starts.Load()
+			dial(request + "100\r\n\r\nhal").Close()
+			dial(request).Close()
+			// While the guest is at work: it is told, and its call ends.
+			c := dial(request + "11\r\n\r\nuntil ended")
+			<-f.calls
+			c.Close()
+			// While the guest is at work and cannot be told.
+			c = dial(request + "4\r\n\r\nwait")
+			<-f.calls
+			c.Close()
+			f.release <- struct{}{}
+			// Without reading the answer.
+			dial(request + "5\r\n\r\nhello").Close()
+			if f.starts.Load() > starts+4 {
+				t.Errorf("%d instances were started", f.starts.Load()-starts)
+			}
+		}
+		for range 3 * (pool + 1) {
+			if status, answer, err := post(client(t), url, "hello"); err != nil || status != 200 || answer != "HELLO" {
+				t.Errorf("afterwards: %d, %q, %v", status, answer, err)
+			}
+		}
+	}) // which sees that none is left
+}
+
 // Requests for which there is no instance wait, no longer than their clients.
 func TestWaitingForThePool(t *testing.T) {
 	f := newFake()
-	_, url := listening(t, f, 1)
+	_, url := listening(t, f, serving{pool: 1})
 	c := client(t)
 	first := make(chan string)
 	go func() {
@@ -296,7 +552,7 @@ func TestWaitingForThePool(t *testing.T) {
 func TestCloseWithAGuestAtWork(t *testing.T) {
 	pools(t, func(t *testing.T, pool int) {
 		f := newFake()
-		s := open(t, f, pool)
+		s := open(t, f, serving{pool: pool})
 		address, err := s.listen("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -327,12 +583,12 @@ func TestCloseWithAGuestAtWork(t *testing.T) {
 func TestServersThatCannotBe(t *testing.T) {
 	f := newFake()
 	for _, pool := range []int{-1, maxPool + 1} {
-		if _, err := newServer(t.Context(), f, pool, func(time.Time) {}); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pool)) {
+		if _, err := newServer(t.Context(), f, serving{pool: pool}, func(time.Time) {}); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pool)) {
 			t.Errorf("a pool of %d: %v", pool, err)
 		}
 	}
 	f.refuse.Store(true)
-	if _, err := newServer(t.Context(), f, 3, func(time.Time) {}); !errors.Is(err, errRefused) {
+	if _, err := newServer(t.Context(), f, serving{pool: 3}, func(time.Time) {}); !errors.Is(err, errRefused) {
 		t.Errorf("an image that does not start: %v", err)
 	}
 	f.refuse.Store(false)
@@ -341,7 +597,7 @@ func TestServersThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := open(t, f, 3)
+	s := open(t, f, serving{pool: 3})
 	if _, err := s.listen(l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("a port that is taken: %v", err)
 	}
@@ -356,6 +612,10 @@ func TestHeldServices(t *testing.T) {
 	ask, end := held(t, f)
 	fresh := ask(Query{Op: OpServe, Address: "127.0.0.1:0"})
 	pooled := ask(Query{Op: OpServe, Address: "127.0.0.1:0", N: 2})
+	asWeb := ask(Query{Op: OpServe, Address: "127.0.0.1:0", Web: true})
+	if status, answer, err := post(client(t), "http://"+asWeb.Address+"/other", "hello"); status != 502 {
+		t.Errorf("a service of the web gave %d, %q, %v", status, answer, err)
+	}
 	inst := ask(Query{Op: OpStart})
 	for _, r := range []Reply{fresh, pooled} {
 		if _, answer, err := post(client(t), "http://"+r.Address+"/", "hello"); answer != "HELLO" {
@@ -382,17 +642,18 @@ func TestHeldServices(t *testing.T) {
 func TestServeArguments(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
-		pool int
+		how  serving
 		rest []string
 	}{
-		{[]string{"a:1", "m"}, 0, []string{"a:1", "m"}},
-		{[]string{"-pool", "3", "a:1", "m", "c"}, 3, []string{"a:1", "m", "c"}},
-		{[]string{"-pool=3", "a:1", "m"}, 3, []string{"a:1", "m"}},
-		{[]string{"-pool=x", "a:1", "m"}, 0, nil},
-		{[]string{"-other", "a:1", "m"}, 0, nil},
+		{[]string{"a:1", "m"}, serving{}, []string{"a:1", "m"}},
+		{[]string{"-pool", "3", "a:1", "m", "c"}, serving{pool: 3}, []string{"a:1", "m", "c"}},
+		{[]string{"-pool=3", "-web", "a:1", "m"}, serving{pool: 3, web: true}, []string{"a:1", "m"}},
+		{[]string{"-web=false", "a:1", "m"}, serving{}, []string{"a:1", "m"}},
+		{[]string{"-pool=x", "a:1", "m"}, serving{}, nil},
+		{[]string{"-other", "a:1", "m"}, serving{}, nil},
 	} {
-		if pool, rest := poolFlag(tt.args); pool != tt.pool || !slices.Equal(rest, tt.rest) {
-			t.Errorf("%q: %d, %q", tt.args, pool, rest)
+		if how, rest := serveFlags(tt.args); how != tt.how || !slices.Equal(rest, tt.rest) {
+			t.Errorf("%q: %+v, %q", tt.args, how, rest)
 		}
 	}
 }

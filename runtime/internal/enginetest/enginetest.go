@@ -1,5 +1,5 @@
 // Package enginetest has the tests that every engine passes which gives its
-// guests a directory of the host and ends calls that do not return, and a guest
+// guests a directory or a database of the host and ends calls that do not return, and a guest
 // for them.
 package enginetest
 
@@ -18,6 +18,8 @@ import (
 type Subject struct {
 	// New returns the engine with a directory, or "", and guards or none.
 	New func(t testing.TB, dir string, interruptible bool) enginehost.Engine
+	// NewStored returns it with a database, for Store.
+	NewStored func(t testing.TB, store enginehost.Store, interruptible bool) enginehost.Engine
 	// Languages are those whose guests are to find their files.
 	Languages []workload.Language
 	// Interpreter is set where the engine has no use for what it compiles.

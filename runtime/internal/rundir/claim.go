@@ -93,8 +93,9 @@ func openCgroup(dir string) (*os.File, error) {
 // runID matches what Make calls runs.
 var runID = regexp.MustCompile(`^[0-9a-f]{10}$`)
 
-// sweepOrphans clears the cgroups of dead runs that no directory below os.TempDir
-// tells of: theirs was elsewhere, or is gone.
+// sweepOrphans clears the cgroups and the network devices of dead runs that no
+// directory below os.TempDir tells of: theirs was elsewhere, or is gone, and with
+// it the note of a device.
 func sweepOrphans(ctx context.Context) error {
 	roots, err := hierarchies()
 	if err != nil {
@@ -157,7 +158,7 @@ func sweepOrphan(ctx context.Context, roots []string, path string) error {
 			break
 		}
 	}
-	var errs []error
+	errs := []error{removeLink(filepath.Base(path))}
 	for _, dir := range dirs {
 		errs = append(errs, removeTree(ctx, dir))
 		unix.Rmdir(filepath.Dir(dir))

@@ -3,9 +3,10 @@
 // and cleared without a daemon.
 //
 // A run's directory is below wasmbench-UID in os.TempDir, its cgroups are below
-// /wasmbench/ID of every hierarchy, and its processes carry the mark of Env. Locks
-// that end with its owner, on a file beside the directory and on those cgroups,
-// tell a live run from a dead one, whatever becomes of os.TempDir.
+// /wasmbench/ID of every hierarchy, a network device of its own is called wb-ID,
+// and its processes carry the mark of Env. Locks that end with its owner, on a
+// file beside the directory and on those cgroups, tell a live run from a dead one,
+// whatever becomes of os.TempDir.
 package rundir
 
 import (
@@ -112,15 +113,16 @@ func (d *Dir) UseDaemon(address string) error {
 }
 
 // Close ends the run: it kills the processes that are left and removes mounts,
-// cgroups, sockets and the directory. It takes its own time, at most 20 s.
+// cgroups, sockets, the network device of UseLink and the directory. It takes its
+// own time, at most 20 s.
 func (d *Dir) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), clearTime)
 	defer cancel()
 	return d.clear(ctx)
 }
 
-// Leave ends the run but leaves what it made, and the note of UseDaemon, to a
-// later Sweep: for objects in a daemon that could not be removed now.
+// Leave ends the run but leaves what it made, and the notes of UseDaemon and
+// UseLink, to a later Sweep: for objects in a daemon that could not be removed now.
 func (d *Dir) Leave() error {
 	d.cgroups.close()
 	return d.lock.Close()
@@ -135,7 +137,8 @@ func (d *Dir) clear(ctx context.Context) error {
 	err := errors.Join(killErr, namedErr, notedErr,
 		RemoveSockets(slices.Concat(held, named, noted)...),
 		unmountBelow(d.Path()),
-		removeCgroups(ctx, cgroupOf(d.id)))
+		removeCgroups(ctx, cgroupOf(d.id)),
+		d.removeLink())
 	if err != nil {
 		return fmt.Errorf("clearing run %s: %w", d.Path(), err)
 	}

@@ -21,8 +21,8 @@ var ErrLater = errors.New("left for a later sweep")
 // which may be hundreds of containers.
 const ForeignTime = time.Minute
 
-// Sweep clears what runs left whose owners are dead, and the cgroups of those
-// that had their directories elsewhere. Objects that such a run
+// Sweep clears what runs left whose owners are dead, and the cgroups and network
+// devices of those that had their directories elsewhere. Objects that such a run
 // had in a daemon of the host are cleared by foreign, which is given the
 // daemon's address and the run's ID and may return ErrLater; its context ends
 // after ForeignTime. If foreign is nil those runs are left.

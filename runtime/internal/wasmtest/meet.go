@@ -32,7 +32,7 @@ func SpinAtStart(name byte) []byte {
 
 // filing returns a module whose functions can open files.
 func filing(funcs ...Func) []byte {
-	return module([]Func{{Name: "path_open", Type: pathOpen}}, funcs)
+	return module([]imported{{"wasi_snapshot_preview1", "path_open", pathOpen}}, funcs)
 }
 
 const (

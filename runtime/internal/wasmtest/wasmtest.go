@@ -24,14 +24,18 @@ const (
 	I32ToI32             // (i32) -> i32
 	I32ToI64             // (i32) -> i64
 	pathOpen             // of WASI's path_open
+	sql                  // of the functions of a database
+	sqlAgain
 )
 
 var types = []byte{
-	4,
+	6,
 	0x60, 0, 0,
 	0x60, 1, 0x7f, 1, 0x7f,
 	0x60, 1, 0x7f, 1, 0x7e,
 	0x60, 9, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7e, 0x7e, 0x7f, 0x7f, 1, 0x7f,
+	0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f,
+	0x60, 2, 0x7f, 0x7f, 1, 0x7f,
 }
 
 // Instructions of hostile and of harmless guests.
@@ -49,17 +53,37 @@ func Reactor(answer []byte) []byte {
 	return Module(Func{"wasmbench_request", I32ToI32, At16}, Func{"wasmbench_answer", I32ToI64, answer})
 }
 
+// EchoWeb is the code of a guest that serves HTTP as package workload/guests/go/web
+// has it: it answers with status 200 and what it was asked as a plain text.
+func EchoWeb() []byte {
+	const head = "200 text/plain\n" // which ends where the request begins
+	at := byte(16 - len(head))
+	var code []byte
+	for i, c := range []byte(head) {
+		code = append(append(code, 0x41, at+byte(i), 0x41), sleb(int64(c))...)
+		code = append(code, 0x3a, 0, 0) // i32.store8
+	}
+	code = append(code, 0x20, 0, 0xad, 0x42, byte(len(head)), 0x7c, 0x42) // i64(size) + length, i64.const
+	return append(append(code, sleb(int64(at)<<32)...), 0x84)
+}
+
 // Module returns a module that exports a memory of one page and the functions.
 func Module(funcs ...Func) []byte { return module(nil, funcs) }
 
-// module returns a module whose first functions are imports of WASI, none of
-// which has code.
-func module(imports, funcs []Func) []byte {
+// An imported function.
+type imported struct {
+	from string // the module
+	name string
+	kind Type
+}
+
+// module returns a module whose first functions are the imports.
+func module(imports []imported, funcs []Func) []byte {
 	n := uint64(len(funcs))
-	imported := uleb(uint64(len(imports)))
+	from := uleb(uint64(len(imports)))
 	for _, f := range imports {
-		imported = append(append(imported, name("wasi_snapshot_preview1")...), name(f.Name)...)
-		imported = append(imported, 0, byte(f.Type))
+		from = append(append(from, name(f.from)...), name(f.name)...)
+		from = append(from, 0, byte(f.kind))
 	}
 	declared, code := uleb(n), uleb(n)
 	exports := append(uleb(n+1), name("memory")...)
@@ -74,7 +98,7 @@ func module(imports, funcs []Func) []byte {
 	for _, s := range []struct {
 		id   byte
 		body []byte
-	}{{1, types}, {2, imported}, {3, declared}, {5, []byte{1, 0, 1}}, {7, exports}, {10, code}} {
+	}{{1, types}, {2, from}, {3, declared}, {5, []byte{1, 0, 1}}, {7, exports}, {10, code}} {
 		m = append(append(append(m, s.id), uleb(uint64(len(s.body)))...), s.body...)
 	}
 	return m

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // Lives reports the medians, in ns, of what an instance of the runtime can do
@@ -62,4 +63,37 @@ func Lives(b *testing.B, r runtime.Runtime) {
 	if err := errors.Join(img.Close(), server.Close()); err != nil {
 		b.Error(err)
 	}
+}
+
+// Bridged compares a server's start to its first answer on a bridge with that in
+// the host's network.
+func Bridged(b *testing.B, r runtime.Runtime) {
+	_, err := r.Probe(b.Context())
+	Require(b, r.Name(), err)
+	w := workload.Hello(workload.Go)
+	first := func(bridged bool) func() time.Duration {
+		img, err := r.(runtime.Server).PrepareServer(b.Context(), w, runtime.ServeOptions{Bridge: bridged})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := img.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		return func() time.Duration {
+			begin := time.Now()
+			s, err := img.Serve(b.Context(), "", ignore)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, err = Get(b.Context(), s, w.Request())
+			took := time.Since(begin)
+			if err := errors.Join(err, s.Close()); err != nil {
+				b.Fatal(err)
+			}
+			return took
+		}
+	}
+	Compare(b, "bridge", "host", first(true), first(false))
 }

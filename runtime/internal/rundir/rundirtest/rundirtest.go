@@ -185,6 +185,7 @@ func (h *Host) Leftovers(t testing.TB) []string {
 			}
 		}
 	}
+	left = append(left, h.links(t)...)
 	left = append(left, h.processes(t)...)
 	left = append(left, h.deadSockets(t)...)
 	runs, err := filepath.Glob(filepath.Join(h.Tmp, "wasmbench-*"))
@@ -192,6 +193,22 @@ func (h *Host) Leftovers(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	return append(left, runs...)
+}
+
+// links lists the network devices of the runs of which there were instances.
+func (h *Host) links(t testing.TB) (left []string) {
+	t.Helper()
+	devices, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		id, ok := strings.CutPrefix(d.Name, "wb-")
+		if ok && slices.ContainsFunc(h.cgroups, func(path string) bool { return strings.Contains(path, "/"+id+"/") }) {
+			left = append(left, "network device "+d.Name)
+		}
+	}
+	return left
 }
 
 // patience is how long a test elsewhere may take to remove the sockets of shims

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -57,10 +58,15 @@ func (w Web) Artifact(ctx context.Context, f workload.Form) (string, error) {
 	return root, errors.Join(os.WriteFile(filepath.Join(root, "mode"), []byte(w.Mode), 0o644), os.Link(program, guest))
 }
 
-// Get posts a request until it is answered with status 200, the service ends or
-// ctx does. It returns the answer, or what the service makes of the last error.
+// Interval is between two tries of a server that may not listen yet, which it takes
+// the processor from.
+const Interval = time.Millisecond
+
+// Get posts a request, in the service's network, until it is answered with status
+// 200, the service ends or ctx does. It returns the answer, or what the service
+// makes of the last error.
 func Get(ctx context.Context, s runtime.Service, request []byte) ([]byte, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := Client(s)
 	for {
 		answer, err := post(ctx, client, "http://"+s.Address()+"/", request)
 		if err == nil {
@@ -71,7 +77,7 @@ func Get(ctx context.Context, s runtime.Service, request []byte) ([]byte, error)
 			return nil, s.Explain(err)
 		case <-ctx.Done():
 			return nil, s.Explain(err)
-		default:
+		case <-time.After(Interval):
 		}
 	}
 }

@@ -32,6 +32,9 @@ func (g *guest) call(ctx context.Context, f *wasmedge.Function, params ...any) (
 		results, err = g.executor.Invoke(f, params...)
 	}
 	if err != nil {
+		if asking := g.failure(); asking != nil && ctx.Err() == nil {
+			err = asking
+		}
 		return nil, fmt.Errorf("calling the guest: %w", err)
 	}
 	if len(results) == 0 {

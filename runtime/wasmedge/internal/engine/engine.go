@@ -42,6 +42,10 @@ type Options struct {
 	// Dir is a directory of the host that guests find as /, to read and to write;
 	// "" gives them no files. Its name has no colon. Nothing leads out of it.
 	Dir string
+	// Store is the database that guests reach by the functions of
+	// enginehost.StoreModule; without one a module that imports them is not
+	// instantiated.
+	Store enginehost.Store
 	// MaxMemory is the most memory that one instance may have, in bytes,
 	// rounded down to pages of 64 KiB; 0 is DefaultMaxMemory. Growing beyond it
 	// gives the guest -1.

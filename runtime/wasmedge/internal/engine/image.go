@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -97,8 +98,7 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	mark(runtime.Create, time.Now())
 	inst := &instance{guest: g}
 	if err := inst.begin(ctx, mark); err != nil {
-		inst.Close()
-		return nil, fmt.Errorf("starting %s: %w", i.src.Module, err)
+		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
 	}
 	return inst, nil
 }

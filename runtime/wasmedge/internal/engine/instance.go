@@ -153,6 +153,17 @@ func (i *instance) call(ctx context.Context, request []byte) ([]byte, error) {
 	return i.out, nil
 }
 
+// Rest undoes what the guest has begun in its database and not finished, and returns
+// an error where there was something.
+func (i *instance) Rest() error {
+	if i.guest == nil || !i.guest.module.asks {
+		return nil
+	}
+	i.guest.asked.Lock()
+	defer i.guest.asked.Unlock()
+	return i.guest.client.Rest()
+}
+
 // Scope names this process.
 func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
 
@@ -166,9 +177,10 @@ func (i *instance) Regions(context.Context) ([]runtime.Region, error) {
 
 // Close frees the instance. Closing it again does nothing.
 func (i *instance) Close() error {
-	if i.guest != nil {
-		i.guest.close()
-		i.guest = nil
+	if i.guest == nil {
+		return nil
 	}
-	return nil
+	g := i.guest
+	i.guest = nil
+	return g.close()
 }

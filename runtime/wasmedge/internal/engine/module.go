@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -26,6 +27,7 @@ type module struct {
 	ast  *wasmedge.AST
 	code string // the file of the machine code, "" if it is interpreted
 	wasi bool   // whether it imports anything
+	asks bool   // whether it imports the functions of a database
 	refs atomic.Int32
 }
 
@@ -51,7 +53,15 @@ func (e *Engine) load(conf *wasmedge.Configure, src enginehost.Source) (*module,
 		ast.Release()
 		return nil, fmt.Errorf("validating %s: %w", path, err)
 	}
-	m := &module{ast: ast, code: src.Artifact, wasi: len(ast.ListImports()) > 0}
+	m := &module{ast: ast, code: src.Artifact}
+	for _, i := range ast.ListImports() {
+		from := i.GetModuleName()
+		if err := enginehost.CheckImport(e.opts.Store, from, i.GetExternalName()); err != nil {
+			ast.Release()
+			return nil, fmt.Errorf("instantiating %s: %w", src.Module, err)
+		}
+		m.wasi, m.asks = true, m.asks || from == enginehost.StoreModule
+	}
 	if e.opts.Interpreter {
 		m.code = ""
 	}
@@ -71,6 +81,10 @@ type guest struct {
 	executor      *wasmedge.Executor
 	store         *wasmedge.Store
 	wasi          *wasmedge.Module // nil where nothing is imported
+	database      *wasmedge.Module // the functions of a database, nil where they are not imported
+	asked         sync.Mutex       // held for what follows, which a thread of WasmEdge may have
+	client        *enginehost.Client
+	asking        error // of a function of the database, which ended the guest
 	instance      *wasmedge.Module
 	interruptible bool
 }
@@ -95,9 +109,19 @@ func (m *module) instantiate(conf *wasmedge.Configure, opts Options) (*guest, er
 			return nil, fmt.Errorf("registering WASI: %w", err)
 		}
 	}
+	if m.asks {
+		g.client = enginehost.NewClient(opts.Store)
+		g.database = g.storeModule()
+		if err := g.executor.RegisterImport(g.store, g.database); err != nil {
+			g.close()
+			return nil, fmt.Errorf("registering the database: %w", err)
+		}
+	}
 	var err error
 	if g.instance, err = g.executor.Instantiate(g.store, m.ast); err != nil {
-		g.close()
+		if closing := errors.Join(g.failure(), g.close()); closing != nil {
+			return nil, fmt.Errorf("instantiating: %w", closing)
+		}
 		if res := (*wasmedge.Result)(nil); errors.As(err, &res) && res.GetCode() == C.WasmEdge_ErrCode_MemoryOutOfBounds {
 			// No code has run yet: a data segment does not fit, or nothing
 			// was there for it to fit in.
@@ -130,15 +154,22 @@ func (g *guest) regions() (regions []runtime.Region) {
 	return regions
 }
 
-// close releases the instance before what it refers to.
-func (g *guest) close() {
+// close releases the instance before what it refers to, and ends its session of a
+// database.
+func (g *guest) close() error {
 	if g.instance != nil {
 		g.instance.Release()
 	}
 	if g.wasi != nil {
 		g.wasi.Release()
 	}
+	if g.database != nil {
+		g.database.Release()
+	}
 	g.store.Release()
 	g.executor.Release()
 	g.module.release()
+	g.asked.Lock()
+	defer g.asked.Unlock()
+	return g.client.Close()
 }

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -14,7 +15,7 @@ import (
 
 // Run runs a command with this process's standard files and the argument
 // vector "guest". A status other than 0 is an *ExitError.
-func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) (err error) {
 	if err := hostdir.Check(e.opts.Dir); err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	loaded()
 	g, err := m.instantiate(conf, e.opts)
 	if err == nil {
-		defer g.close()
+		defer func() { err = errors.Join(err, g.close()) }()
 		placed(g.regions())
 		err = g.enter(ctx)
 	}

@@ -22,6 +22,7 @@ struct wasm_importtype_vec_t;
 struct wasm_trap_t;
 struct wasm_valtype_t;
 struct wasm_valtype_vec_t;
+struct wasmtime_caller;
 struct wasmtime_context;
 struct wasmtime_error;
 struct wasmtime_extern;
@@ -141,6 +142,7 @@ void wasm_exporttype_vec_delete(struct wasm_exporttype_vec_t *);
 void wasm_importtype_vec_delete(struct wasm_importtype_vec_t *);
 const struct wasm_byte_vec_t *wasm_exporttype_name(const struct wasm_exporttype_t *);
 const struct wasm_externtype_t *wasm_exporttype_type(const struct wasm_exporttype_t *);
+const struct wasm_byte_vec_t *wasm_importtype_name(const struct wasm_importtype_t *);
 const struct wasm_byte_vec_t *wasm_importtype_module(const struct wasm_importtype_t *);
 uint8_t wasm_externtype_kind(const struct wasm_externtype_t *);
 const struct wasm_functype_t *wasm_externtype_as_functype_const(const struct wasm_externtype_t *);
@@ -148,11 +150,22 @@ const struct wasm_valtype_vec_t *wasm_functype_params(const struct wasm_functype
 const struct wasm_valtype_vec_t *wasm_functype_results(const struct wasm_functype_t *);
 uint8_t wasm_valtype_kind(const struct wasm_valtype_t *);
 
+struct wasm_valtype_t *wasm_valtype_new(uint8_t);
+void wasm_valtype_vec_new(struct wasm_valtype_vec_t *, size_t, struct wasm_valtype_t *const[]);
+struct wasm_functype_t *wasm_functype_new(struct wasm_valtype_vec_t *, struct wasm_valtype_vec_t *);
+void wasm_functype_delete(struct wasm_functype_t *);
+
 // Linking.
+
+// wasmtime_func_unchecked_callback_t is a pointer to it.
+typedef struct wasm_trap_t *wb_callback(void *, struct wasmtime_caller *, union wasmtime_val_raw *, size_t);
 
 struct wasmtime_linker *wasmtime_linker_new(struct wasm_engine_t *);
 void wasmtime_linker_delete(struct wasmtime_linker *);
 struct wasmtime_error *wasmtime_linker_define_wasi(struct wasmtime_linker *);
+struct wasmtime_error *wasmtime_linker_define_func_unchecked(struct wasmtime_linker *,
+	const char *, size_t, const char *, size_t, const struct wasm_functype_t *,
+	wb_callback *, void *, void (*)(void *));
 struct wasmtime_error *wasmtime_linker_instantiate_pre(const struct wasmtime_linker *,
 	const struct wasmtime_module *, struct wasmtime_instance_pre **);
 struct wasmtime_error *wasmtime_instance_pre_instantiate(const struct wasmtime_instance_pre *,
@@ -183,6 +196,10 @@ void wasi_config_inherit_stderr(struct wasi_config_t *);
 
 // Calls.
 
+bool wasmtime_caller_export_get(struct wasmtime_caller *, const char *, size_t,
+	struct wasmtime_extern *);
+struct wasmtime_context *wasmtime_caller_context(struct wasmtime_caller *);
+void *wasmtime_context_get_data(const struct wasmtime_context *);
 struct wasmtime_error *wasmtime_func_call_unchecked(struct wasmtime_context *,
 	const struct wasmtime_func *, union wasmtime_val_raw *, size_t, struct wasm_trap_t **);
 uint8_t *wasmtime_memory_data(const struct wasmtime_context *, const struct wasmtime_memory *);
@@ -194,6 +211,7 @@ struct wasmtime_error *wasmtime_error_new(const char *);
 void wasmtime_error_delete(struct wasmtime_error *);
 void wasmtime_error_message(const struct wasmtime_error *, struct wasm_byte_vec_t *);
 bool wasmtime_error_exit_status(const struct wasmtime_error *, int *);
+struct wasm_trap_t *wasmtime_trap_new(const char *, size_t);
 void wasm_trap_delete(struct wasm_trap_t *);
 void wasm_trap_message(const struct wasm_trap_t *, struct wasm_byte_vec_t *);
 

@@ -33,12 +33,13 @@ type core struct {
 	dir    string    // that guests find as /, "" for none
 	limit  C.int64_t // bytes of a memory that each store is told; -1 for none
 	slots  uint32    // of the pool; 0 for none
+	store  enginehost.Store
 	// users are the instances, whose calls may be ended by way of ptr, and the
 	// engine until it is closed. The last to go deletes ptr.
 	users atomic.Int64
 
-	mu   sync.Mutex
-	wasi *C.struct_wasmtime_linker
+	mu     sync.Mutex
+	shared *C.struct_wasmtime_linker
 }
 
 // onDemand returns the core that maps memory for each instance: it is there at
@@ -76,7 +77,7 @@ func (e *Engine) pooled() (*core, error) {
 }
 
 func newCore(o Options, slots uint32) *core {
-	c := &core{epochs: o.Interruptible, dir: o.Dir, limit: -1, slots: slots}
+	c := &core{epochs: o.Interruptible, dir: o.Dir, limit: -1, slots: slots, store: o.Store}
 	if slots == 0 && o.MaxMemory < MaxMemory {
 		c.limit = C.int64_t(o.MaxMemory)
 	}
@@ -142,26 +143,31 @@ func lacking(err error, pooled bool, dir string) error {
 func (c *core) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wasi != nil {
-		C.wasmtime_linker_delete(c.wasi)
-		c.wasi = nil
+	if c.shared != nil {
+		C.wasmtime_linker_delete(c.shared)
+		c.shared = nil
 	}
 	c.giveBack()
 }
 
-// linker returns the linker that knows WASI, made when it is first needed.
+// linker returns the linker that knows WASI and, where there is one, the store.
+// It is made when it is first needed.
 func (c *core) linker() (*C.struct_wasmtime_linker, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wasi == nil {
+	if c.shared == nil {
 		l := C.wasmtime_linker_new(c.ptr)
-		if f := (C.wb_failure{error: C.wasmtime_linker_define_wasi(l)}); f.error != nil {
-			C.wasmtime_linker_delete(l)
-			return nil, failure(&f)
+		f := C.wb_failure{error: C.wasmtime_linker_define_wasi(l)}
+		if f.error == nil && c.store != nil {
+			f.error = defineStore(l)
 		}
-		c.wasi = l
+		if f.error != nil {
+			C.wasmtime_linker_delete(l)
+			return nil, failure(&f, nil)
+		}
+		c.shared = l
 	}
-	return c.wasi, nil
+	return c.shared, nil
 }
 
 // translate compiles the module in a file.
@@ -175,7 +181,7 @@ func (c *core) translate(file string) (*C.struct_wasmtime_module, error) {
 		(*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(wasm))), C.size_t(len(wasm)), &m)}
 	goruntime.KeepAlive(wasm)
 	if f.error != nil {
-		return nil, failure(&f)
+		return nil, failure(&f, nil)
 	}
 	return m, nil
 }
@@ -190,7 +196,7 @@ func (c *core) compile(file string) ([]byte, error) {
 	var code C.wb_bytes
 	vec := (*C.struct_wasm_byte_vec_t)(unsafe.Pointer(&code))
 	if f := (C.wb_failure{error: C.wasmtime_module_serialize(m, vec)}); f.error != nil {
-		return nil, failure(&f)
+		return nil, failure(&f, nil)
 	}
 	defer C.wasm_byte_vec_delete(vec)
 	return C.GoBytes(unsafe.Pointer(code.data), C.int(code.size)), nil
@@ -204,7 +210,7 @@ func (c *core) load(src enginehost.Source) (*cModule, error) {
 		defer C.free(unsafe.Pointer(path))
 		f := C.wb_failure{error: C.wasmtime_module_deserialize_file(c.ptr, path, &m.c.module)}
 		if f.error != nil {
-			return nil, fmt.Errorf("loading the artefact: %w", failure(&f))
+			return nil, fmt.Errorf("loading the artefact: %w", failure(&f, nil))
 		}
 	} else {
 		module, err := c.translate(src.Module)
@@ -219,7 +225,13 @@ func (c *core) load(src enginehost.Source) (*cModule, error) {
 	if c.dir != "" {
 		m.c.dir = C.CString(c.dir)
 	}
-	C.wb_module_shape(&m.c)
+	C.wb_module_shape(&m.c, storeModule)
 	m.place()
+	if m.c.asks != nil {
+		if err := enginehost.CheckImport(c.store, enginehost.StoreModule, C.GoString(m.c.asks)); err != nil {
+			m.close()
+			return nil, fmt.Errorf("linking: %w", err)
+		}
+	}
 	return m, nil
 }

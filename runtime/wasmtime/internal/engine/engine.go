@@ -8,9 +8,9 @@
 // not bind. Options.API chooses plain wasmtime-go for the instances instead.
 //
 // Guests get WASI preview 1 without environment, network or, unless Options.Dir
-// names a directory, files. A command has this process's standard streams; a
-// reactor has its standard error only, so that it cannot write into what a host
-// says on its output.
+// names a directory, files; and, where Options.Store is set, a database. A command
+// has this process's standard streams; a reactor has its standard error only, so
+// that it cannot write into what a host says on its output.
 package engine
 
 // #include "glue.h"
@@ -78,6 +78,9 @@ type Options struct {
 	// Dir is a directory of the host that guests find as /, to read and to write;
 	// "" gives them no files. Nothing leads out of it.
 	Dir string
+	// Store is the database that guests reach through enginehost.StoreModule; nil
+	// refuses those that import it. It outlives the engine's instances.
+	Store enginehost.Store
 	// MaxMemory is the most memory that one instance may have, in bytes,
 	// rounded down to pages of 64 KiB; 0 is the constant MaxMemory. Growing
 	// beyond it gives the guest -1.

@@ -20,6 +20,7 @@ import (
 type TrapError struct {
 	Trap  string // what it did, in Wasmtime's words
 	Trace string // the guest's frames, innermost first, or ""
+	Err   error  // where its host refused what it asked, why; else nil
 }
 
 func (e *TrapError) Error() string {
@@ -28,6 +29,9 @@ func (e *TrapError) Error() string {
 	}
 	return "the guest trapped: " + e.Trap + " at " + e.Trace
 }
+
+// Unwrap returns Err.
+func (e *TrapError) Unwrap() error { return e.Err }
 
 // An ExitError is a guest that ended itself with a status other than 0, or a
 // reactor that ended itself at all.
@@ -54,8 +58,9 @@ const (
 // errGuestRoom is a guest that returned no buffer.
 var errGuestRoom = errors.New("the guest has no room for the request: " + exchange.Request + " returned 0")
 
-// failure turns what Wasmtime returned into an error and frees it.
-func failure(f *C.wb_failure) error {
+// failure turns what Wasmtime returned into an error and frees it; refused is as
+// for failed.
+func failure(f *C.wb_failure, refused error) error {
 	var trapped C.bool
 	var status C.int
 	s := C.wb_failure_text(f, &trapped, &status)
@@ -63,17 +68,18 @@ func failure(f *C.wb_failure) error {
 		return errNoMemory
 	}
 	defer C.free(unsafe.Pointer(s))
-	return failed(C.GoString(s), bool(trapped), int(status))
+	return failed(C.GoString(s), bool(trapped), int(status), refused)
 }
 
 // failed words a failure: a trap, an exit with a status of 0 or more, or
-// anything else.
-func failed(text string, trapped bool, status int) error {
+// anything else. Where the host refused what the guest asked, refused is why: that
+// is a trap too, which the C API does not tell from other errors.
+func failed(text string, trapped bool, status int, refused error) error {
 	if status >= 0 {
 		return &ExitError{Status: status}
 	}
 	text, _, _ = strings.Cut(text, "\n\nStack backtrace:")
-	if !trapped {
+	if !trapped && refused == nil {
 		return errors.New(oneLine(strings.ReplaceAll(text, "\n\nCaused by:\n", ": ")))
 	}
 	trace, cause, ok := strings.Cut(text, "Caused by:")
@@ -81,9 +87,13 @@ func failed(text string, trapped bool, status int) error {
 		trace, cause = "", text
 	}
 	_, trace, _ = strings.Cut(trace, "wasm backtrace:")
+	if refused != nil {
+		cause = refused.Error()
+	}
 	return &TrapError{
 		Trap:  strings.TrimPrefix(oneLine(cause), "wasm trap: "),
 		Trace: oneLine(trace),
+		Err:   refused,
 	}
 }
 

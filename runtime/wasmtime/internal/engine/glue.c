@@ -101,7 +101,12 @@ static bool func(const struct wasm_externtype_t *type, int param, int result) {
 	return is(wasm_functype_params(f), param) && is(wasm_functype_results(f), result);
 }
 
-void wb_module_shape(wb_module *m) {
+static char *text(const struct wasm_byte_vec_t *name) {
+	const wb_bytes *n = (const wb_bytes *)name;
+	return strndup(n->data, n->size);
+}
+
+void wb_module_shape(wb_module *m, const char *store) {
 	wb_vec v;
 	wasmtime_module_exports(m->module, (struct wasm_exporttype_vec_t *)&v);
 	for (size_t i = 0; i < v.size; i++) {
@@ -124,15 +129,17 @@ void wb_module_shape(wb_module *m) {
 		const struct wasm_byte_vec_t *from = wasm_importtype_module(v.data[i]);
 		if (named(from, "wasi_snapshot_preview1") || named(from, "wasi_unstable"))
 			m->wasi = true;
+		else if (named(from, store) && m->asks == NULL)
+			m->asks = text(wasm_importtype_name(v.data[i]));
 	}
 	wasm_importtype_vec_delete((struct wasm_importtype_vec_t *)&v);
 }
 
-int wb_module_link(wb_module *m, const struct wasmtime_linker *wasi, wb_failure *f) {
+int wb_module_link(wb_module *m, const struct wasmtime_linker *linker, wb_failure *f) {
 	struct wasmtime_linker *bare = NULL;
-	if (!m->wasi)
-		wasi = bare = wasmtime_linker_new(m->engine);
-	f->error = wasmtime_linker_instantiate_pre(wasi, m->module, &m->pre);
+	if (linker == NULL)
+		linker = bare = wasmtime_linker_new(m->engine);
+	f->error = wasmtime_linker_instantiate_pre(linker, m->module, &m->pre);
 	if (bare != NULL)
 		wasmtime_linker_delete(bare);
 	return f->error == NULL ? WB_OK : WB_FAILED;
@@ -151,7 +158,8 @@ void wb_module_delete(wb_module *m) {
 	if (m->module != NULL)
 		wasmtime_module_delete(m->module);
 	free(m->dir);
+	free(m->asks);
 	m->pre = NULL;
 	m->module = NULL;
-	m->dir = NULL;
+	m->dir = m->asks = NULL;
 }

@@ -42,14 +42,20 @@ typedef struct wb_module {
 	uint32_t max_answer; // bytes
 	bool epochs;
 	char *dir; // of the host, which guests find as /; NULL for none, freed with the module
+	char *asks; // the first that it imports of the store's module; NULL for none, freed with the module
 	// The shape of the module: exports of the right type, imports.
 	bool memory, request, answer, initialize, entry, wasi;
 } wb_module;
 
-// wb_module_shape fills in the shape of m->module.
-void wb_module_shape(wb_module *m);
-// wb_module_link sets m->pre; WASI comes from the linker wasi if m->wasi is set.
-int wb_module_link(wb_module *m, const struct wasmtime_linker *wasi, wb_failure *f);
+// wb_module_shape fills in the shape of m->module and m->asks; store is the name
+// of the store's module.
+void wb_module_shape(wb_module *m, const char *store);
+// wb_module_link sets m->pre with what the linker has, or with nothing if it is NULL.
+int wb_module_link(wb_module *m, const struct wasmtime_linker *linker, wb_failure *f);
+// wb_linker_define_store adds the store's functions: a module's name and theirs.
+// They are for instances with a tenant.
+struct wasmtime_error *wb_linker_define_store(struct wasmtime_linker *l, const char *module,
+	const char *sql, const char *sql_again);
 // wb_module_code tells where the module's machine code and its data lie, which
 // are 0 where there is none.
 void wb_module_code(const wb_module *m, uintptr_t *start, uintptr_t *end);
@@ -62,6 +68,7 @@ typedef struct wb_instance {
 	wb_func request, answer;
 	wb_memory memory;
 	uint8_t *base; // of the memory; one in a pool never moves
+	uintptr_t tenant; // handle of what Go knows it by; 0 where it imports nothing of the store
 	uint32_t max_answer;
 	uint32_t buffer, capacity; // where requests go in the guest's memory
 	// The outcome of the last call.
@@ -91,7 +98,8 @@ uintptr_t wb_instance_base(wb_instance *in);
 bool wb_instance_bind(wb_instance *in);
 // wb_instance_reserve asks the guest for a request buffer of size bytes.
 int wb_instance_reserve(wb_instance *in, uint32_t size);
-// wb_instance_call makes one exchange. The answer is at data, size bytes long.
+// wb_instance_call makes one exchange, of a request that fits in capacity. The
+// answer is at data, size bytes long.
 // The wb_instance is passed as a number and the request as bytes because cgo
 // looks into other pointers at every call, which takes 20 ns.
 int wb_instance_call(uintptr_t in, const uint8_t *request, uint32_t size);

@@ -15,6 +15,9 @@ func subject(api API, languages ...workload.Language) enginetest.Subject {
 		New: func(t testing.TB, dir string, interruptible bool) enginehost.Engine {
 			return open(t, Options{API: api, Interruptible: interruptible, Dir: dir})
 		},
+		NewStored: func(t testing.TB, store enginehost.Store, interruptible bool) enginehost.Engine {
+			return open(t, Options{API: api, Interruptible: interruptible && api != Go, Store: store})
+		},
 		Languages: languages,
 		Rounds:    100_000_000,
 	}
@@ -27,6 +30,10 @@ func TestFiles(t *testing.T) {
 	} {
 		t.Run("api="+api.String(), func(t *testing.T) { enginetest.Files(t, subject(api, languages...)) })
 	}
+}
+
+func TestStore(t *testing.T) {
+	apis(t, func(t *testing.T, api API) { enginetest.Store(t, subject(api)) })
 }
 
 func TestInterrupts(t *testing.T) { enginetest.Interrupts(t, subject(Pooled)) }

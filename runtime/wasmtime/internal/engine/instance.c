@@ -40,7 +40,7 @@ wb_instance *wb_instance_new(const wb_module *m, wb_stdio stdio, int64_t limit) 
 	if (in == NULL)
 		return NULL;
 	in->max_answer = m->max_answer;
-	in->store = wasmtime_store_new(m->engine, NULL, NULL);
+	in->store = wasmtime_store_new(m->engine, in, NULL);
 	in->context = wasmtime_store_context(in->store);
 	if (limit >= 0)
 		wasmtime_store_limiter(in->store, limit, -1, -1, -1, -1);
@@ -120,11 +120,6 @@ int wb_instance_reserve(wb_instance *in, uint32_t size) {
 
 int wb_instance_call(uintptr_t instance, const uint8_t *request, uint32_t size) {
 	wb_instance *in = (wb_instance *)instance;
-	if (size > in->capacity) {
-		int failed = wb_instance_reserve(in, size);
-		if (failed)
-			return failed;
-	}
 	if (size > 0)
 		memcpy(in->base + in->buffer, request, size);
 	wb_raw raw = {.i32 = (int32_t)size};

@@ -2,14 +2,12 @@
 
 package engine
 
+// // A guest may call back into Go, which may move the stack on which a request
+// // lies: wb_instance_call copies it before it enters the guest.
 // #cgo noescape wb_instance_call
-// #cgo nocallback wb_instance_call
 // #cgo nocallback wb_instance_new
-// #cgo nocallback wb_instance_open
-// #cgo nocallback wb_instance_enter
 // #cgo nocallback wb_instance_base
 // #cgo nocallback wb_instance_bind
-// #cgo nocallback wb_instance_reserve
 // #cgo nocallback wb_instance_close
 // #include "glue.h"
 import "C"
@@ -20,6 +18,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime/cgo"
 	"time"
 	"unsafe"
 
@@ -42,7 +41,8 @@ type cInstance struct {
 	c      *C.wb_instance // nil when closed
 	answer []byte
 	failed bool
-	guard  *guard // nil unless interruptible
+	guard  *guard  // nil unless interruptible
+	tenant *tenant // nil unless it imports what the store is reached by
 	module *cModule
 }
 
@@ -56,8 +56,7 @@ func (m *cModule) open(ctx context.Context, mark marker) (runtime.Instance, erro
 	err = i.start(ctx, m, mark)
 	release()
 	if err != nil {
-		i.Close()
-		return nil, err
+		return nil, errors.Join(err, i.Close())
 	}
 	mark(runtime.Ready, time.Now())
 	return i, nil
@@ -72,6 +71,9 @@ func (m *cModule) instance(stdio C.wb_stdio) (*cInstance, error) {
 	if i.c == nil {
 		m.core.giveBack()
 		return nil, errNoMemory
+	}
+	if i.tenant = newTenant(m.c.asks != nil, m.core.store); i.tenant != nil {
+		i.c.tenant = C.uintptr_t(cgo.NewHandle(i.tenant))
 	}
 	if m.core.epochs {
 		i.guard = &guard{instance: i.c, engine: m.core.ptr}
@@ -119,6 +121,11 @@ func (i *cInstance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if i.guard != nil {
 		defer i.guard.watch(ctx)()
 	}
+	if n := C.uint32_t(len(request)); n > i.c.capacity {
+		if err := i.outcome(ctx, C.wb_instance_reserve(i.c, n)); err != nil {
+			return nil, err
+		}
+	}
 	data := (*C.uint8_t)(unsafe.SliceData(request))
 	if code := C.wb_instance_call(C.uintptr_t(uintptr(unsafe.Pointer(i.c))), data, C.uint32_t(len(request))); code != C.WB_OK {
 		return nil, i.outcome(ctx, code)
@@ -165,12 +172,16 @@ func (i *cInstance) outcome(ctx context.Context, code C.int) error {
 // failure takes the failure out of the instance, or names what ended ctx where
 // that is what stopped the guest.
 func (i *cInstance) failure(ctx context.Context) error {
-	err := failure(&i.c.failure)
+	err := failure(&i.c.failure, i.tenant.refusal())
 	if i.guard != nil && bool(C.wb_instance_resume(i.c)) {
 		return fmt.Errorf("the guest was interrupted: %w", context.Cause(ctx))
 	}
 	return err
 }
+
+// Rest undoes what the guest has begun in its database and not finished, and returns
+// an error where there was something.
+func (i *cInstance) Rest() error { return i.tenant.rest() }
 
 // Scope is this process.
 func (i *cInstance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
@@ -191,13 +202,18 @@ func (i *cInstance) regions() []runtime.Region {
 	return regions
 }
 
-// Close frees the instance. Closing it again does nothing.
+// Close frees the instance and ends its session of the store. Closing it again
+// does nothing.
 func (i *cInstance) Close() error {
-	if i.c != nil {
-		i.guard.retire()
-		C.wb_instance_close(i.c)
-		i.c = nil
-		i.module.core.giveBack()
+	if i.c == nil {
+		return nil
 	}
-	return nil
+	i.guard.retire()
+	if i.tenant != nil {
+		cgo.Handle(i.c.tenant).Delete()
+	}
+	C.wb_instance_close(i.c)
+	i.c = nil
+	i.module.core.giveBack()
+	return i.tenant.close()
 }

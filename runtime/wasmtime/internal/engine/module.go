@@ -58,16 +58,16 @@ func (m *cModule) command() error {
 }
 
 func (m *cModule) link() error {
-	var wasi *C.struct_wasmtime_linker
-	if m.c.wasi {
+	var linker *C.struct_wasmtime_linker
+	if m.c.wasi || m.c.asks != nil {
 		var err error
-		if wasi, err = m.core.linker(); err != nil {
+		if linker, err = m.core.linker(); err != nil {
 			return err
 		}
 	}
 	var f C.wb_failure
-	if C.wb_module_link(&m.c, wasi, &f) != C.WB_OK {
-		return fmt.Errorf("linking: %w", failure(&f))
+	if C.wb_module_link(&m.c, linker, &f) != C.WB_OK {
+		return fmt.Errorf("linking: %w", failure(&f, nil))
 	}
 	return nil
 }

@@ -22,18 +22,53 @@ type plain struct {
 	linker *wasmtime.Linker
 	limit  int64  // bytes of a memory
 	dir    string // that guests find as /, "" for none
+	store  enginehost.Store
 }
 
 func newPlain(o Options) (*plain, error) {
 	config := wasmtime.NewConfig()
 	config.SetCraneliftOptLevel(wasmtime.OptLevelSpeed)
-	p := &plain{engine: wasmtime.NewEngineWithConfig(config), limit: int64(o.MaxMemory), dir: o.Dir}
+	p := &plain{engine: wasmtime.NewEngineWithConfig(config), limit: int64(o.MaxMemory), dir: o.Dir, store: o.Store}
 	p.linker = wasmtime.NewLinker(p.engine)
-	if err := p.linker.DefineWasi(); err != nil {
+	err := p.linker.DefineWasi()
+	if err == nil && p.store != nil {
+		err = p.defineStore()
+	}
+	if err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// defineStore adds the functions by which guests reach the store.
+func (p *plain) defineStore() error {
+	err := p.linker.FuncWrap(enginehost.StoreModule, enginehost.StoreSQL, func(guest *wasmtime.Caller, request, size, answer, capacity int32) (int32, *wasmtime.Trap) {
+		return serve(guest, func(c *enginehost.Client, m enginehost.Memory) (uint32, error) {
+			return c.SQL(m, uint32(request), uint32(size), uint32(answer), uint32(capacity))
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return p.linker.FuncWrap(enginehost.StoreModule, enginehost.StoreSQLAgain, func(guest *wasmtime.Caller, answer, capacity int32) (int32, *wasmtime.Trap) {
+		return serve(guest, func(c *enginehost.Client, m enginehost.Memory) (uint32, error) {
+			return c.Again(m, uint32(answer), uint32(capacity))
+		})
+	})
+}
+
+// serve does what a guest asks of the store.
+func serve(guest *wasmtime.Caller, f func(*enginehost.Client, enginehost.Memory) (uint32, error)) (int32, *wasmtime.Trap) {
+	var memory []byte
+	if x := guest.GetExport(exchange.Memory); x != nil && x.Memory() != nil {
+		memory = x.Memory().UnsafeData(guest)
+	}
+	length, err := guest.Data().(*tenant).ask(memory, f)
+	if err != nil {
+		return 0, wasmtime.NewTrap(err.Error())
+	}
+	return int32(length), nil
 }
 
 func (p *plain) close() {
@@ -66,7 +101,7 @@ func (e *Engine) loadPlain(src enginehost.Source) (module, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading with wasmtime-go: %w", worded(err))
+		return nil, fmt.Errorf("loading with wasmtime-go: %w", worded(err, nil))
 	}
 	if err := m.shape(); err != nil {
 		m.close()
@@ -82,11 +117,12 @@ type plainModule struct {
 	artifact   string
 	initialize bool
 	wasi       bool
+	asks       bool // imports what the store is reached by
 }
 
 func (m *plainModule) close() { m.module.Close() }
 
-// shape checks that the module is a reactor.
+// shape checks that the module is a reactor, and what it imports.
 func (m *plainModule) shape() error {
 	var memory, request, answer bool
 	for _, x := range m.module.Exports() {
@@ -103,7 +139,17 @@ func (m *plainModule) shape() error {
 			m.initialize = f != nil && len(f.Params())+len(f.Results()) == 0
 		}
 	}
-	m.wasi = len(m.module.Imports()) > 0
+	for _, x := range m.module.Imports() {
+		var name string
+		if x.Name() != nil {
+			name = *x.Name()
+		}
+		if err := enginehost.CheckImport(m.store, x.Module(), name); err != nil {
+			return fmt.Errorf("linking: %w", err)
+		}
+		m.asks = m.asks || x.Module() == enginehost.StoreModule
+		m.wasi = m.wasi || x.Module() != enginehost.StoreModule
+	}
 	return checkReactor(memory, request, answer)
 }
 
@@ -114,28 +160,29 @@ func is(f *wasmtime.FuncType, param, result wasmtime.ValKind) bool {
 }
 
 func (m *plainModule) open(_ context.Context, mark marker) (runtime.Instance, error) {
-	i := &plainInstance{store: wasmtime.NewStore(m.engine), artifact: m.artifact}
+	t := newTenant(m.asks, m.store)
+	i := &plainInstance{store: wasmtime.NewStoreWithData(m.engine, t), artifact: m.artifact, tenant: t}
 	if err := i.open(m, mark); err != nil {
-		i.store.Close()
-		return nil, err
+		return nil, errors.Join(err, i.Close())
 	}
 	mark(runtime.Ready, time.Now())
 	return i, nil
 }
 
-// worded turns an error of wasmtime-go into one of this package.
-func worded(err error) error {
+// worded turns an error of wasmtime-go into one of this package; refused is as for
+// failed.
+func worded(err, refused error) error {
 	var trap *wasmtime.Trap
 	var other *wasmtime.Error
 	switch {
 	case errors.As(err, &trap):
-		return failed(trap.Message(), true, -1)
+		return failed(trap.Message(), true, -1, refused)
 	case errors.As(err, &other):
 		status, exited := other.ExitStatus()
 		if !exited {
 			status = -1
 		}
-		return failed(other.Error(), false, int(status))
+		return failed(other.Error(), false, int(status), refused)
 	}
 	return err
 }

@@ -22,7 +22,8 @@ type plainInstance struct {
 	request, answer *wasmtime.Func
 	at, capacity    uint32 // of the request buffer
 	buf             []byte
-	artifact        string // the file of the machine code, "" if it was compiled in memory
+	artifact        string  // the file of the machine code, "" if it was compiled in memory
+	tenant          *tenant // nil unless it imports what the store is reached by
 	failed, closed  bool
 }
 
@@ -37,19 +38,19 @@ func (i *plainInstance) open(m *plainModule, mark marker) error {
 		if m.dir != "" {
 			err := wasi.PreopenDir(m.dir, "/", wasmtime.DIR_READ|wasmtime.DIR_WRITE, wasmtime.FILE_READ|wasmtime.FILE_WRITE)
 			if err != nil {
-				return lacking(fmt.Errorf("opening the guest's directory %s: %w", m.dir, worded(err)), false, m.dir)
+				return lacking(fmt.Errorf("opening the guest's directory %s: %w", m.dir, i.worded(err)), false, m.dir)
 			}
 		}
 		i.store.SetWasi(wasi)
 	}
 	instance, err := m.linker.Instantiate(i.store, m.module)
 	if err != nil {
-		return fmt.Errorf("instantiating: %w", lacking(worded(err), false, m.dir))
+		return fmt.Errorf("instantiating: %w", lacking(i.worded(err), false, m.dir))
 	}
 	mark(runtime.Create, time.Now())
 	if m.initialize {
 		if _, err := instance.GetFunc(i.store, exchange.Initialize).Call(i.store); err != nil {
-			return fmt.Errorf("calling %s: %w", exchange.Initialize, worded(err))
+			return fmt.Errorf("calling %s: %w", exchange.Initialize, i.worded(err))
 		}
 		mark(runtime.Start, time.Now())
 	}
@@ -66,7 +67,7 @@ func (i *plainInstance) open(m *plainModule, mark marker) error {
 func (i *plainInstance) reserve(size uint32) error {
 	v, err := i.request.Call(i.store, int32(size))
 	if err != nil {
-		return worded(err)
+		return i.worded(err)
 	}
 	at := uint32(v.(int32))
 	if at == 0 {
@@ -106,7 +107,7 @@ func (i *plainInstance) call(request []byte) ([]byte, error) {
 	copy(i.memory.UnsafeData(i.store)[i.at:], request)
 	v, err := i.answer.Call(i.store, int32(size))
 	if err != nil {
-		return nil, worded(err)
+		return nil, i.worded(err)
 	}
 	at, n := exchange.Unpack(uint64(v.(int64)))
 	data := i.memory.UnsafeData(i.store)
@@ -116,6 +117,13 @@ func (i *plainInstance) call(request []byte) ([]byte, error) {
 	i.buf = append(i.buf[:0], data[at:at+n]...)
 	return i.buf, nil
 }
+
+// worded is the function of that name, and tells why the store refused a guest.
+func (i *plainInstance) worded(err error) error { return worded(err, i.tenant.refusal()) }
+
+// Rest undoes what the guest has begun in its database and not finished, and returns
+// an error where there was something.
+func (i *plainInstance) Rest() error { return i.tenant.rest() }
 
 // Scope is this process.
 func (i *plainInstance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
@@ -133,9 +141,10 @@ func (i *plainInstance) Regions(context.Context) ([]runtime.Region, error) {
 	return regions, nil
 }
 
-// Close frees the instance. Closing it again does nothing.
+// Close frees the instance and ends its session of the store. Closing it again
+// does nothing.
 func (i *plainInstance) Close() error {
 	i.closed = true
 	i.store.Close()
-	return nil
+	return i.tenant.close()
 }

@@ -21,7 +21,7 @@ import (
 //
 // It allocates on demand whatever the API: for the one instance of a process
 // a pool would only add to the start.
-func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) error {
+func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), placed func([]runtime.Region)) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -45,7 +45,7 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	if err != nil {
 		return err
 	}
-	defer i.Close()
+	defer func() { err = errors.Join(err, i.Close()) }()
 	defer i.guard.watch(ctx)()
 	if err = i.instantiate(ctx, m); err == nil {
 		placed(i.regions())

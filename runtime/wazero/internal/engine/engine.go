@@ -33,6 +33,10 @@ type Options struct {
 	// Dir is a directory of the host that guests find as /, to read and to write;
 	// "" gives them no files. Nothing leads out of it.
 	Dir string
+	// Store is the database that guests reach by the functions of
+	// enginehost.StoreModule; without one a module that imports them is not
+	// instantiated.
+	Store enginehost.Store
 	// MaxMemory bounds the memory of an instance, in bytes, rounded down to
 	// pages of 64 KiB. 0 is DefaultMaxMemory.
 	MaxMemory uint64
@@ -82,7 +86,7 @@ func moduleVersion(path string) string {
 	return "of unknown version"
 }
 
-// runtime returns a wazero runtime with WASI and a context for it. cacheDir is
+// runtime returns a wazero runtime with what modules import, and a context for it. cacheDir is
 // where compiled modules are kept, "" keeps none.
 func (e *Engine) runtime(ctx context.Context, cacheDir string) (context.Context, wazero.Runtime, error) {
 	config := wazero.NewRuntimeConfigCompiler()
@@ -101,6 +105,11 @@ func (e *Engine) runtime(ctx context.Context, cacheDir string) (context.Context,
 	r := wazero.NewRuntimeWithConfig(ctx, config)
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("instantiating WASI: %w", err), r.Close(ctx))
+	}
+	if e.opts.Store != nil {
+		if err := provideStore(ctx, r); err != nil {
+			return nil, nil, errors.Join(err, r.Close(ctx))
+		}
 	}
 	return ctx, r, nil
 }
@@ -146,7 +155,13 @@ func (e *Engine) Run(ctx context.Context, src enginehost.Source, loaded func(), 
 	if err != nil {
 		return err
 	}
+	if err := e.checkImports(m); err != nil {
+		return fmt.Errorf("instantiating %s: %w", src.Module, err)
+	}
 	loaded()
+	client := enginehost.NewClient(e.opts.Store)
+	defer func() { err = errors.Join(err, client.Close()) }()
+	ctx = asked(ctx, client)
 	config = config.WithStdin(os.Stdin).WithStdout(os.Stdout).WithStderr(os.Stderr)
 	guest, mem, err := instantiate(ctx, r, m, config, mostMemory(m, e.maxMemory()))
 	if err == nil {

@@ -17,6 +17,9 @@ func subjects() map[string]enginetest.Subject {
 			New: func(_ testing.TB, dir string, interruptible bool) enginehost.Engine {
 				return engine.New(engine.Options{Interpreter: interpreter, Interruptible: interruptible, Dir: dir})
 			},
+			NewStored: func(_ testing.TB, store enginehost.Store, interruptible bool) enginehost.Engine {
+				return engine.New(engine.Options{Interpreter: interpreter, Interruptible: interruptible, Store: store})
+			},
 			Languages:   languages,
 			Interpreter: interpreter,
 			Rounds:      rounds,
@@ -31,6 +34,12 @@ func subjects() map[string]enginetest.Subject {
 func TestFiles(t *testing.T) {
 	for name, s := range subjects() {
 		t.Run(name, func(t *testing.T) { enginetest.Files(t, s) })
+	}
+}
+
+func TestStore(t *testing.T) {
+	for name, s := range subjects() {
+		t.Run(name, func(t *testing.T) { enginetest.Store(t, s) })
 	}
 }
 

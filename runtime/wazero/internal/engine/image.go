@@ -26,17 +26,15 @@ func (e *Engine) Image(src enginehost.Source) (runtime.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &image{src: src, ctx: ctx, runtime: r, dir: e.opts.Dir, limit: e.maxMemory(), interruptible: e.opts.Interruptible}, nil
+	return &image{engine: e, src: src, ctx: ctx, runtime: r}, nil
 }
 
 // image is a reactor whose instances share one wazero runtime.
 type image struct {
-	src           enginehost.Source
-	ctx           context.Context // carries wazero's settings, not a deadline
-	runtime       wazero.Runtime
-	dir           string // that guests find as /, "" for none
-	limit         uint64 // of an instance's memory, in bytes
-	interruptible bool
+	engine  *Engine
+	src     enginehost.Source
+	ctx     context.Context // carries wazero's settings, not a deadline
+	runtime wazero.Runtime
 
 	mu       sync.RWMutex          // held for reading while an instance is made
 	compiled wazero.CompiledModule // nil until the first Start
@@ -71,16 +69,22 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	config, root, err := files(i.dir)
+	config, root, err := files(i.engine.opts.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", i.src.Module, err)
 	}
-	m, reserved, err := i.instantiate(config, mark)
+	client := enginehost.NewClient(i.engine.opts.Store)
+	m, reserved, err := i.instantiate(config, client, mark)
 	if err != nil {
-		return nil, errors.Join(err, closeDir(root))
+		return nil, errors.Join(err, client.Close(), closeDir(root))
 	}
 	mark(runtime.Create, time.Now())
-	inst := &instance{interruptible: i.interruptible, module: m, reserved: reserved, root: root, memory: m.Memory(), answer: m.ExportedFunction(exchange.Answer)}
+	inst := &instance{
+		interruptible: i.engine.opts.Interruptible,
+		module:        m, reserved: reserved, root: root, client: client,
+		calling: asked(context.Background(), client),
+		memory:  m.Memory(), answer: m.ExportedFunction(exchange.Answer),
+	}
 	if err := inst.begin(ctx, mark); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", i.src.Module, err), inst.Close())
 	}
@@ -89,7 +93,7 @@ func (i *image) Start(ctx context.Context, mark func(runtime.Phase, time.Time)) 
 
 // instantiate makes an instance in which no code has run yet, loading the module
 // where it is not in memory.
-func (i *image) instantiate(config wazero.ModuleConfig, mark func(runtime.Phase, time.Time)) (api.Module, *memory, error) {
+func (i *image) instantiate(config wazero.ModuleConfig, client *enginehost.Client, mark func(runtime.Phase, time.Time)) (api.Module, *memory, error) {
 	i.mu.RLock()
 	for i.compiled == nil {
 		i.mu.RUnlock()
@@ -100,7 +104,7 @@ func (i *image) instantiate(config wazero.ModuleConfig, mark func(runtime.Phase,
 		i.mu.RLock()
 	}
 	defer i.mu.RUnlock()
-	m, reserved, err := instantiate(i.ctx, i.runtime, i.compiled, config, i.most)
+	m, reserved, err := instantiate(asked(i.ctx, client), i.runtime, i.compiled, config, i.most)
 	if err != nil {
 		return nil, nil, fmt.Errorf("instantiating %s: %w", i.src.Module, err)
 	}
@@ -118,7 +122,10 @@ func (i *image) load() error {
 	if err != nil {
 		return err
 	}
-	i.compiled, i.most = m, mostMemory(m, i.limit)
+	if err := i.engine.checkImports(m); err != nil {
+		return errors.Join(fmt.Errorf("instantiating %s: %w", i.src.Module, err), m.Close(i.ctx))
+	}
+	i.compiled, i.most = m, mostMemory(m, i.engine.maxMemory())
 	return nil
 }
 
@@ -133,12 +140,12 @@ func (i *instance) begin(ctx context.Context, mark func(runtime.Phase, time.Time
 		return fmt.Errorf("the module does not export %s, %s and %s: build it as a reactor with the exchange's functions", exchange.Memory, exchange.Request, exchange.Answer)
 	}
 	if initialize := i.module.ExportedFunction(exchange.Initialize); initialize != nil {
-		if _, err := initialize.Call(ctx); err != nil {
+		if _, err := initialize.Call(asked(ctx, i.client)); err != nil {
 			return called(ctx, err)
 		}
 	}
 	mark(runtime.Start, time.Now())
-	if err := i.reserve(ctx, request, firstBuffer); err != nil {
+	if err := i.reserve(asked(ctx, i.client), request, firstBuffer); err != nil {
 		return called(ctx, err)
 	}
 	mark(runtime.Ready, time.Now())
@@ -151,8 +158,10 @@ var errClosed = errors.New("the instance is closed")
 type instance struct {
 	interruptible bool
 	module        api.Module
-	reserved      *memory  // where the module's memory is
-	root          *os.Root // the guest's directory, nil where it has none
+	reserved      *memory            // where the module's memory is
+	root          *os.Root           // the guest's directory, nil where it has none
+	client        *enginehost.Client // of its database, nil where it has none
+	calling       context.Context    // of its calls, where nothing interrupts them
 	memory        api.Memory
 	answer        api.Function
 	buffer        uint32    // address of the request buffer
@@ -184,8 +193,10 @@ func (i *instance) Call(ctx context.Context, request []byte) ([]byte, error) {
 	if i.module.IsClosed() { // its memory is another's by now
 		return nil, errClosed
 	}
-	if !i.interruptible {
-		ctx = context.Background() // wazero would look into every layer of ctx, and heed none
+	if i.interruptible {
+		ctx = asked(ctx, i.client)
+	} else {
+		ctx = i.calling // wazero would look into every layer of ctx, and heed none
 	}
 	size := uint32(len(request))
 	if size > i.capacity {
@@ -216,6 +227,10 @@ func called(ctx context.Context, err error) error {
 	return fmt.Errorf("calling the guest: %w", err)
 }
 
+// Rest undoes what the guest has begun in its database and not finished, and returns
+// an error where there was something.
+func (i *instance) Rest() error { return i.client.Rest() }
+
 // Scope names this process.
 func (i *instance) Scope() runtime.Scope { return runtime.Scope{Own: []int{os.Getpid()}} }
 
@@ -236,7 +251,7 @@ func (i *instance) Close() error {
 		// to the next call. This one ends before any of the guest runs.
 		i.answer.CallWithStack(ended, i.stack[:])
 	}
-	return errors.Join(err, closeDir(i.root))
+	return errors.Join(err, i.client.Close(), closeDir(i.root))
 }
 
 // ended is a context that has ended.

@@ -1,0 +1,36 @@
+//go:build cgo && wasmedge
+
+// Package host is what the programs around WasmEdge have in common.
+package host
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/enginehost"
+	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge/internal/engine"
+)
+
+// Main runs the host that the command line describes and ends the process. open
+// returns the database of the guests' directory; nil gives them none.
+func Main(open func(dir string) enginehost.Store) {
+	var opts engine.Options
+	flag.BoolVar(&opts.Interpreter, "interpreter", false, "execute without compiling to machine code")
+	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
+	flag.StringVar(&opts.Dir, "dir", "", "`directory` that guests find as /")
+	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 0, "memory of an instance in `bytes`; 0 is 1 GiB")
+	flag.Parse()
+	if open != nil {
+		opts.Store = open(opts.Dir)
+	}
+	e, err := engine.New(opts)
+	if err == nil && flag.Arg(0) != "run" { // whose guest is to have them
+		err = engine.HideStandardFiles()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	enginehost.Main(e, opts.Store, flag.Args())
+}
