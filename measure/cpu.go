@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -93,7 +94,10 @@ func cpuTime(pid int, kind int32) (time.Duration, error) {
 		return 0, fmt.Errorf("reading the CPU clock of process %d: %w: it is in another PID namespace than this program", pid, unix.ESRCH)
 	}
 	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^pid)<<3|kind, &t); err != nil {
+	switch err := unix.ClockGettime(int32(^pid)<<3|kind, &t); {
+	case errors.Is(err, unix.EINVAL): // it takes the number of a process that is not there for no clock's
+		return 0, fmt.Errorf("reading the CPU clock of process %d: it has ended: %w", pid, unix.ESRCH)
+	case err != nil:
 		return 0, fmt.Errorf("reading the CPU clock of process %d: %w", pid, err)
 	}
 	return time.Duration(t.Nano()), nil

@@ -53,16 +53,21 @@ func (d Distribution) Max() time.Duration {
 // p99.9.
 func (d Distribution) Percentile(p float64) (value time.Duration, ok bool) {
 	n := len(d.sorted)
-	if n == 0 || !(p > 0 && p < 100) {
-		return 0, false
-	}
-	ci := stats.QuantileCI(n, p/100, Confidence)
-	if ci.LoOrder < 1 || ci.HiOrder > n {
+	if !carried(n, p) {
 		return 0, false
 	}
 	// The rounding error of p*n must not carry a whole rank over to the next.
 	rank := int(math.Ceil(p*float64(n)/100 - 1e-9))
 	return d.sorted[rank-1], true
+}
+
+// carried tells whether a sample of n carries a percentile.
+func carried(n int, p float64) bool {
+	if n == 0 || !(p > 0 && p < 100) {
+		return false
+	}
+	ci := stats.QuantileCI(n, p/100, Confidence)
+	return ci.LoOrder >= 1 && ci.HiOrder <= n
 }
 
 // A Metric is a value with its unit, as a benchmark's line has them.
@@ -83,8 +88,10 @@ func (d Distribution) Metrics() []Metric {
 	ms := []Metric{{float64(d.Mean()), "ns/op"}}
 	for _, p := range Percentiles {
 		if v, ok := d.Percentile(p); ok {
-			ms = append(ms, Metric{float64(v), "p" + strconv.FormatFloat(p, 'f', -1, 64) + "-ns"})
+			ms = append(ms, Metric{float64(v), percentileUnit(p)})
 		}
 	}
 	return append(ms, Metric{float64(d.Max()), "max-ns"})
 }
+
+func percentileUnit(p float64) string { return "p" + strconv.FormatFloat(p, 'f', -1, 64) + "-ns" }

@@ -15,15 +15,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
 )
 
 // FirstRequests starts n services of img one after the other, each from before
-// ServerImage.Serve to the first response with status 200 whose body has been
-// checked, and closes each before the next starts. The phase Ready ends when
-// the service takes the connection. It returns a timeline for each, or the
-// first error.
+// ServerImage.Serve to the first response that has been checked, and closes each
+// before the next starts. The phase Ready ends when the service takes the
+// connection. It returns a timeline for each, or the first error.
+//
+// The request is the first exchange of a workload.Web, else a POST of the
+// workload's to /, answered with status 200. A runtime.Networked service is asked
+// from its network, into which a thread of this process goes and out again.
 //
 // Nobody tells when a service listens: it is tried from this process. The pause
 // between two tries is a fiftieth of the time that has passed, between 50 µs
@@ -82,16 +86,19 @@ func FirstResponse(ctx context.Context, img runtime.ServerImage, w workload.Work
 
 // answering starts a service and waits until it has answered.
 func answering(ctx context.Context, img runtime.ServerImage, address string, w workload.Workload) (runtime.Service, *runtime.Timeline, error) {
+	asked := exchangeOf(w)
 	begin := time.Now()
 	t := runtime.NewTimeline(begin)
 	svc, err := img.Serve(ctx, address, t.Mark)
 	if err != nil {
 		return nil, nil, err
 	}
-	restore := punctual()
-	err = firstResponse(ctx, svc, w, begin, t)
-	t.Mark(runtime.Served, time.Now())
-	restore()
+	err = osthread.InNetwork(network(svc), func() error {
+		defer punctual()()
+		err := firstResponse(ctx, svc, asked, begin, t)
+		t.Mark(runtime.Served, time.Now())
+		return err
+	})
 	if err != nil {
 		err = svc.Explain(fmt.Errorf("first request to %s: %w", svc.Address(), err))
 		return nil, nil, errors.Join(err, svc.Close())
@@ -104,10 +111,7 @@ const (
 	longestPause  = time.Millisecond
 )
 
-var (
-	errServiceEnded   = errors.New("the service ended before it answered")
-	errAnotherAnswers = errors.New("the service has ended, and another program answers in its place")
-)
+var errAnotherAnswers = errors.New("the service has ended, and another program answers in its place")
 
 // punctual lets the pauses of this goroutine end on time, which the kernel
 // lengthens by 50 µs to wake several sleepers at once, until restore is called.
@@ -120,13 +124,22 @@ func punctual() (restore func()) {
 	}
 }
 
+// network returns the path of the namespace from which a service is reached, ""
+// for the harness's own.
+func network(svc runtime.Service) string {
+	if n, ok := svc.(runtime.Networked); ok {
+		return n.Network()
+	}
+	return ""
+}
+
 // firstResponse tries until a response has been checked. What a service does
 // that is not up yet is no error: to refuse or drop the connection, or to
 // answer that it is unavailable.
-func firstResponse(ctx context.Context, svc runtime.Service, w workload.Workload, begin time.Time, t *runtime.Timeline) error {
+func firstResponse(ctx context.Context, svc runtime.Service, asked firstExchange, begin time.Time, t *runtime.Timeline) error {
 	var last error
 	for {
-		err := tryRequest(ctx, svc.Address(), w, t)
+		err := tryRequest(ctx, svc.Address(), asked, t)
 		switch cause := context.Cause(ctx); {
 		case err == nil:
 			select {
@@ -145,7 +158,7 @@ func firstResponse(ctx context.Context, svc runtime.Service, w workload.Workload
 		last = err
 		select {
 		case <-svc.Ended():
-			return fmt.Errorf("%w: %w", errServiceEnded, err)
+			return fmt.Errorf("%w before it answered: %w", ErrServiceEnded, err)
 		default:
 		}
 		// A timer of less than a millisecond would take a whole one.
@@ -159,7 +172,7 @@ type notYet struct{ error }
 
 func (n *notYet) Unwrap() error { return n.error }
 
-func tryRequest(ctx context.Context, address string, w workload.Workload, t *runtime.Timeline) error {
+func tryRequest(ctx context.Context, address string, asked firstExchange, t *runtime.Timeline) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -169,7 +182,7 @@ func tryRequest(ctx context.Context, address string, w workload.Workload, t *run
 	t.Mark(runtime.Ready, time.Now())
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	request, err := http.NewRequest(http.MethodPost, "http://"+address+"/", bytes.NewReader(w.Request()))
+	request, err := http.NewRequest(asked.Method, "http://"+address+asked.Target, bytes.NewReader(asked.Body))
 	if err != nil {
 		return err
 	}
@@ -187,20 +200,41 @@ func tryRequest(ctx context.Context, address string, w workload.Workload, t *run
 		return later(err)
 	}
 	switch response.StatusCode {
-	case http.StatusOK:
-		return w.Check(body)
+	case asked.Status:
+		return asked.check(body)
 	case http.StatusServiceUnavailable:
-		return &notYet{statusError(response, body)}
+		return &notYet{statusError(response, asked.Status, body)}
 	}
-	return statusError(response, body)
+	return statusError(response, asked.Status, body)
+}
+
+// A firstExchange is what a service is asked first.
+type firstExchange struct {
+	workload.Exchange
+	check func(body []byte) error
+}
+
+func exchangeOf(w workload.Workload) firstExchange {
+	if web, ok := w.(workload.Web); ok {
+		if all := web.Exchanges(); len(all) > 0 {
+			return firstExchange{all[0], func(body []byte) error {
+				if !bytes.Equal(body, all[0].Answer) {
+					return &workload.WrongAnswer{Workload: w.Name(), Got: body, Want: all[0].Answer}
+				}
+				return nil
+			}}
+		}
+	}
+	post := workload.Exchange{Method: http.MethodPost, Target: "/", Body: w.Request(), Status: http.StatusOK}
+	return firstExchange{post, w.Check}
 }
 
 // largestBody is how much of a response is read, in bytes.
 const largestBody = 64 << 20
 
-func statusError(response *http.Response, body []byte) error {
+func statusError(response *http.Response, want int, body []byte) error {
 	const most = 200
-	return fmt.Errorf("status %s where 200 was expected, body %.*q", response.Status, most, body)
+	return fmt.Errorf("status %s where %d was expected, body %.*q", response.Status, want, most, body)
 }
 
 // later makes of an error of the connection one that is worth another try.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,8 @@ type listening struct {
 	handle http.HandlerFunc // nil listens and never answers
 	dies   bool             // instead of listening
 	ousted bool             // it has ended, and another listens in its place from the start
+	within string           // the network namespace in which it listens, "" for this one
+	scope  runtime.Scope
 
 	mu                       sync.Mutex
 	served, closed, unloaded int
@@ -61,7 +65,7 @@ func (s *listeningService) listen() {
 		return
 	}
 	var err error
-	if s.listener, err = net.Listen("tcp", s.address); err != nil {
+	if s.listener, err = listenIn(s.image.within, s.address); err != nil {
 		close(s.ended)
 		return
 	}
@@ -74,8 +78,9 @@ func (s *listeningService) listen() {
 }
 
 func (s *listeningService) Address() string        { return s.address }
+func (s *listeningService) Network() string        { return s.image.within }
 func (s *listeningService) Ended() <-chan struct{} { return s.ended }
-func (s *listeningService) Scope() runtime.Scope   { return runtime.Scope{} }
+func (s *listeningService) Scope() runtime.Scope   { return s.image.scope }
 func (s *listeningService) Explain(err error) error {
 	if err == nil {
 		return nil
@@ -180,6 +185,61 @@ func TestFirstRequestsFails(t *testing.T) {
 				t.Errorf("served %d, closed %d times; want 1 each", tt.img.served, tt.img.closed)
 			}
 		})
+	}
+}
+
+// A page is a workload that serves HTTP of its own kind.
+type page struct{ fake }
+
+func (*page) Exchanges() []workload.Exchange {
+	return []workload.Exchange{
+		{Method: http.MethodGet, Target: "/page?n=1", Status: http.StatusTeapot, Answer: []byte("tea")},
+		{Method: http.MethodGet, Target: "/", Status: http.StatusOK, Answer: []byte("not asked")},
+	}
+}
+
+func TestFirstRequestsOfWeb(t *testing.T) {
+	answer := func(status int, body string) *listening {
+		return &listening{handle: func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet || r.URL.RequestURI() != "/page?n=1" || r.ContentLength != 0 {
+				http.Error(w, "what?", http.StatusBadRequest)
+				return
+			}
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}}
+	}
+	first := func(img *listening) error {
+		_, err := measure.FirstRequests(t.Context(), img, &page{}, 1, measure.StartOptions{Limit: time.Minute})
+		return err
+	}
+	if err := first(answer(http.StatusTeapot, "tea")); err != nil {
+		t.Error(err)
+	}
+	if err := first(answer(http.StatusOK, "tea")); err == nil || !strings.Contains(err.Error(), "where 418 was expected") {
+		t.Errorf("another status: error %v", err)
+	}
+	if err := first(answer(http.StatusTeapot, "pea")); !errors.As(err, new(*workload.WrongAnswer)) {
+		t.Errorf("another body: error %v", err)
+	}
+}
+
+// A service in another network is asked from there, and what runs afterwards is in
+// this one.
+func TestFirstRequestsInNetwork(t *testing.T) {
+	img := &listening{handle: pong, within: newNetwork(t)}
+	// Nobody listens on its port here: it would be met from a thread that had not
+	// gone there.
+	if ts, err := measure.FirstRequests(t.Context(), img, &fake{}, 50, measure.StartOptions{Limit: time.Minute}); err != nil || len(ts) != 50 {
+		t.Fatalf("%d timelines, error %v", len(ts), err)
+	}
+	allHere(t)
+	if ts, err := measure.FirstRequests(t.Context(), &listening{handle: pong}, &fake{}, 3, measure.StartOptions{Limit: time.Minute}); err != nil || len(ts) != 3 {
+		t.Errorf("here again: %d timelines, error %v", len(ts), err)
+	}
+	nowhere := &listening{handle: pong, within: filepath.Join(t.TempDir(), "network")}
+	if _, err := measure.FirstRequests(t.Context(), nowhere, &fake{}, 1, measure.StartOptions{Limit: time.Minute}); !errors.Is(err, fs.ErrNotExist) || nowhere.closed != 1 {
+		t.Errorf("nowhere: error %v, closed %d times", err, nowhere.closed)
 	}
 }
 
