@@ -26,7 +26,9 @@ var units = []struct{ unit, better string }{
 	{"engine-B", "lower"}, {"linear-B", "lower"}, {"stack-B", "lower"}, {"code-B", "lower"},
 	{"shim-B", "lower"}, {"daemon-B", "lower"}, {"kernel-B", "lower"}, {"swap-B", "lower"}, {"cgroup-B", "lower"}, {"cgroup-peak-B", "lower"}, {"cgroup-kernel-B", "lower"},
 	{"inst-B", "lower"}, {"inst-low-B", "lower"}, {"inst-high-B", "lower"}, {"base-B", "lower"}, {"available-B", "lower"},
-	{"inst", "higher"}, {"inst-128GB", "higher"}, {"inst-128GB-low", "higher"}, {"inst-128GB-high", "higher"}, {"inst/s", "higher"}, {"settle-ns", "lower"}, {"unsettled", "lower"},
+	{"inst-128GB", "higher"}, {"inst-128GB-low", "higher"}, {"inst-128GB-high", "higher"}, {"inst/s", "higher"}, {"settle-ns", "lower"}, {"unsettled", "lower"},
+	{"req/s", "higher"}, {"cpu-ns/req", "lower"}, {"shim-cpu-ns/req", "lower"}, {"daemon-cpu-ns/req", "lower"}, {"client-cpu-ns/req", "lower"}, {"failed", "lower"}, {"achieved-%", "higher"}, {"lag-p99-ns", "lower"}, {"client-wait-p99-ns", "lower"},
+	{"cores", "lower"}, {"daemon-cores", "lower"}, {"daemon-pss-B", "lower"}, {"degradation-%", "lower"}, {"knee-inst", "higher"},
 	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
 }
 
@@ -47,8 +49,8 @@ func announce(ctx context.Context, w io.Writer) {
 	for _, unit := range exactUnits {
 		fmt.Fprintf(w, "Unit %s assume=exact\n", unit)
 	}
-	for _, unit := range []string{"cpu-%", "user-%", "sys-%", "shim-%", "guest-cpu-%", "shim-cpu-%", "daemon-cpu-%"} {
-		fmt.Fprintf(w, "Unit %s assume=nothing\n", unit) // better high when computing, low when idle
+	for _, unit := range []string{"cpu-%", "user-%", "sys-%", "shim-%", "guest-cpu-%", "shim-cpu-%", "daemon-cpu-%", "inst"} {
+		fmt.Fprintf(w, "Unit %s assume=nothing\n", unit) // better high when computing or held, low when idle or needed
 	}
 	for _, f := range hostFacts() {
 		fmt.Fprintf(w, "%s: %s\n", f.key, f.value)

@@ -5,7 +5,8 @@
 //
 //	workload      what is run: a request, an answer that is checked, guests in C, Go, Node.js and Python
 //	runtime       what runs it: Runtime, Image, Instance; one package below it for each system
-//	measure       how it is measured: starts, restarts, first requests, calls, teams, files, distributions, meters
+//	measure       how it is measured: starts, restarts, first requests, calls, teams, files, load, distributions, meters
+//	measure/load  the load generator, which drives any HTTP service
 //
 // Imports run one way: workload, runtime, measure, the suite.
 //
@@ -27,6 +28,11 @@
 //	multi-threaded            BenchmarkParallelSum -col /runtime -row '/workload,/guest,/workers' -filter '.name:ParallelSum .unit:(ns/op OR eff-% OR cpu-%)' out.txt
 //	CPU efficiency            BenchmarkCPUEfficiency -col /runtime -row '/guest,/load' -filter '.name:CPUEfficiency .unit:/-%$/' out.txt
 //	file I/O                  BenchmarkFileIO      -col /runtime -row '/guest,/fs,/op,/cache' -filter '.name:FileIO .unit:(read-B/s OR write-B/s OR p99-ns)' out.txt
+//	HTTP performance          BenchmarkHTTP        -col /runtime -row '/app,/size,/guest,/serve,/net' -filter '.name:HTTP /loop:closed .unit:(req/s OR cpu-ns/req)' out.txt
+//	network latency           BenchmarkHTTP        -col /runtime -row '/guest,/serve' -filter '.name:HTTP /loop:open .unit:/^p/' out.txt
+//	e-commerce API            BenchmarkEcommerce   -col /runtime -row '/endpoint,/serve' -filter '.name:Ecommerce .unit:(req/s OR p99-ns)' out.txt
+//	resources per 1000 req/s  BenchmarkResources   -col /runtime -row /serve -filter '.name:Resources .unit:(cores OR pss-B OR inst)' out.txt
+//	scaling behavior          BenchmarkScaling     -col /runtime -row '/serve,/instances' -filter '.name:Scaling .unit:(req/s OR p50-ns OR eff-% OR degradation-% OR knee-inst)' out.txt
 //	density                   BenchmarkDensity     -col /runtime -row '/guest,/app' -filter '.name:Density .unit:(inst OR inst-128GB OR inst-B)' out.txt
 //
 // The other tables of the article are not measured yet.

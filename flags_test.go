@@ -56,6 +56,21 @@ var (
 	flagContainers  = flag.Int("density.containers", 20, "hold up to so many `containers`")
 	flagFreeMemory  = flag.Int64("limit.memory", 0, "hold no more instances where less than so many `MiB` of memory would stay available; 0 is a sixteenth of memory, at least 512 MiB")
 	flagHoldTime    = flag.Duration("limit.time", 2*time.Minute, "start no more instances of one figure after so much time; 0 sets no bound")
+	flagHTTPTime    = flag.Duration("http.time", 500*time.Millisecond, "how long a service is under load")
+	flagHTTPWarmup  = flag.Duration("http.warmup", 150*time.Millisecond, "how long it is before that counts")
+	flagConnections = flag.Int("http.connections", 100, "how many `users` ask a service, each over a connection")
+	flagPipelining  = flag.Int("http.pipelining", 1, "how many `requests` of a user are under way")
+	flagHTTPRate    = flag.Float64("http.rate", 1000, "how many `requests` a second users make in an open loop, all together")
+	flagServe       = flag.String("http.serve", "", "serve modules only so, a `list` of pool and fresh, or all, also where a table has fewer by default")
+	flagHTTPPool    = flag.Int("http.pool", 0, "how many `instances` of a module are kept with serve=pool; 0 is 2 for each processor")
+	flagNeedRate    = flag.Float64("resources.rate", 1000, "how many `requests` a second BenchmarkResources is about")
+	flagNeedP99     = flag.Duration("resources.p99", 100*time.Millisecond, "the latency that they may have at p99")
+	flagNeedTime    = flag.Duration("resources.time", time.Second, "how long that is measured with a number of instances")
+	flagNeedMost    = flag.Int("resources.instances", 8, "how many `instances` are tried at most")
+	flagKnee        = flag.String("knee.instances", "1,2,4,8", "how many services BenchmarkScaling has, a `list` separated by commas")
+	flagKneeUsers   = flag.Int("knee.users", 1, "how many `users` each of them has")
+	flagKneeWindows = flag.Int("knee.windows", 3, "how many `times` each number of them is measured")
+	flagKneeTime    = flag.Duration("knee.time", 250*time.Millisecond, "for how long")
 	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
 	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
 )
@@ -70,6 +85,7 @@ func configure() error {
 		defaults := map[string]string{
 			"test.benchtime": "1000x", "warmups": "100", "budget": "0",
 			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0",
+			"http.connections": "100", "http.pipelining": "10", "http.time": "30s",
 		}
 		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
 		for name, value := range defaults {
@@ -103,7 +119,7 @@ func configure() error {
 		}
 	}
 	suite.kept, suite.lasting = map[string]io.Closer{}, map[string][]measure.Metric{}
-	if err := errors.Join(configureHolding(), configureComputing()); err != nil {
+	if err := errors.Join(configureHolding(), configureComputing(), configureServing()); err != nil {
 		return err
 	}
 	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
@@ -178,6 +194,41 @@ func configureComputing() (err error) {
 		}
 	}
 	return configureFiles()
+}
+
+// configureServing checks how services are asked.
+func configureServing() error {
+	if *flagHTTPTime <= 0 || *flagHTTPWarmup < 0 {
+		return fmt.Errorf("-http.time=%v -http.warmup=%v: give a time above 0, and one of 0 or more", *flagHTTPTime, *flagHTTPWarmup)
+	}
+	if *flagConnections < 1 || *flagPipelining < 1 || *flagHTTPPool < 0 {
+		return fmt.Errorf("-http.connections=%d -http.pipelining=%d -http.pool=%d: give 1 or more, of a pool 0 or more", *flagConnections, *flagPipelining, *flagHTTPPool)
+	}
+	for _, way := range list(*flagServe) {
+		if !slices.Contains([]string{"pool", "fresh", allCells}, way) {
+			return fmt.Errorf("-http.serve=%s: give pool, fresh or %s", *flagServe, allCells)
+		}
+	}
+	if !(*flagHTTPRate > 0 && *flagHTTPRate <= 1e6) {
+		return fmt.Errorf("-http.rate=%v: give a number above 0, up to a million", *flagHTTPRate)
+	}
+	if *flagNeedRate <= 0 || *flagNeedRate > 1e6 || *flagNeedP99 <= 0 || *flagNeedTime <= 0 || *flagNeedMost < 1 {
+		return fmt.Errorf("-resources.rate=%v -resources.p99=%v -resources.time=%v -resources.instances=%d: give values above 0, a rate up to a million", *flagNeedRate, *flagNeedP99, *flagNeedTime, *flagNeedMost)
+	}
+	if *flagKneeUsers < 1 || *flagKneeWindows < 1 || *flagKneeTime <= 0 {
+		return fmt.Errorf("-knee.users=%d -knee.windows=%d -knee.time=%v: give values above 0", *flagKneeUsers, *flagKneeWindows, *flagKneeTime)
+	}
+	var err error
+	suite.knee, err = numbers("-knee.instances", *flagKnee, 1, 1<<10)
+	return err
+}
+
+// poolSize is how many instances of a module serve with serve=pool.
+func poolSize() int {
+	if *flagHTTPPool > 0 {
+		return *flagHTTPPool
+	}
+	return 2 * goruntime.NumCPU()
 }
 
 // configureFiles checks the files that guests work on.

@@ -51,7 +51,8 @@ func TestLines(t *testing.T) {
 	const count = 2                   // from the second on testing prints the name before it calls
 	out, err := rerunAsGoTest(t, "-test.bench=.", "-test.count="+strconv.Itoa(count), "-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests="+guest, "-fibonacci.n=20",
 		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8", "-parallel.elements=1000", "-parallel.workers=1,2",
-		"-isolation.rounds=1000", "-isolation.crossings=100", "-load.rounds=1000", "-efficiency.time=20ms", "-idle.instances=2", "-idle.window=50ms", "-file.size=1", "-file.ops=16")
+		"-isolation.rounds=1000", "-isolation.crossings=100", "-load.rounds=1000", "-efficiency.time=20ms", "-idle.instances=2", "-idle.window=50ms", "-file.size=1", "-file.ops=16",
+		"-http.time=50ms", "-http.warmup=10ms", "-http.connections=4", "-http.rate=200", "-resources.rate=500", "-resources.p99=10s", "-knee.instances=1,2,3", "-knee.time=30ms")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -95,6 +96,20 @@ func TestLines(t *testing.T) {
 		for _, c := range caches {
 			want = append(want, "FileIO/workload=fileio/guest="+guest+"/runtime="+r+"/fs=host/op=seqread"+c, "FileIO/workload=fileio/guest="+guest+"/runtime="+r+"/fs=host/op=randread"+c)
 		}
+		for _, serve := range map[string][]string{"native": {"process"}, "wazero-embedded": {"pool", "fresh"}}[r] {
+			for _, rest := range []string{
+				"HTTP/workload=hello%s/app=hello%s/loop=closed", "HTTP/workload=hello%s/app=hello%s/loop=open", "HTTP/workload=json%s/app=json%s/loop=closed", "HTTP/workload=db%s/app=db%s/loop=closed",
+				"HTTP/workload=static%s/app=static/size=1KB%s/loop=closed", "HTTP/workload=static%s/app=static/size=64KB%s/loop=closed", "HTTP/workload=static%s/app=static/size=1MB%s/loop=closed",
+				"Ecommerce/workload=shop%s/endpoint=mix%s", "Ecommerce/workload=shop%s/endpoint=list%s", "Ecommerce/workload=shop%s/endpoint=get%s", "Ecommerce/workload=shop%s/endpoint=addcart%s",
+				"Ecommerce/workload=shop%s/endpoint=viewcart%s", "Ecommerce/workload=shop%s/endpoint=checkout%s", "Resources/workload=shop%s%s",
+				"Scaling/workload=json%s%s/instances=1", "Scaling/workload=json%s%s/instances=2", "Scaling/workload=json%s%s/instances=3",
+			} {
+				if serve == "fresh" && !strings.HasPrefix(rest, "HTTP/") && !strings.Contains(rest, "=mix") {
+					continue
+				}
+				want = append(want, fmt.Sprintf(rest, "/guest="+guest+"/runtime="+r, "/serve="+serve+"/net=host"))
+			}
+		}
 		if r != "native" {
 			want = append(want, "Isolation/workload=boundary/guest="+guest+"/runtime="+r+"/boundary=loop/guard=on")
 		}
@@ -136,7 +151,7 @@ func checkTables(t *testing.T, out []byte) {
 	if err := os.WriteFile(file, out, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op", file)
+	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op,/app,/size,/endpoint,/serve,/net,/loop", file)
 	var tables, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &tables, &complaints
 	if err := cmd.Run(); err != nil {
@@ -179,7 +194,7 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 		if !named[unit] {
 			t.Errorf("%s: unit %s has no Unit line before it", r.Name, unit)
 		}
-		if math.IsInf(v.Value, 0) || v.Value < 0 && unit != "base-B" && unit != "guard-%" || v.Value == 0 && !strings.HasSuffix(unit, "-B") && !mayBeNothing(string(r.Name), unit) {
+		if math.IsInf(v.Value, 0) || v.Value < 0 && !slices.Contains([]string{"base-B", "guard-%", "degradation-%"}, unit) || v.Value == 0 && !strings.HasSuffix(unit, "-B") && !mayBeNothing(string(r.Name), unit) {
 			t.Errorf("%s: %s is %v", r.Name, unit, v.Value)
 		}
 	}
@@ -251,6 +266,18 @@ func expected(benchmark string) expectation {
 	case "MemoryScaling":
 		e.samples = 1
 		e.units = []string{"pss-B", "total-B", "settle-ns"}
+	case "HTTP", "Ecommerce", "Scaling", "Resources":
+		e.samples, e.untimed, e.many = 1, true, true
+		e.units = []string{"req/s", "max-ns", "cpu-ns/req", "client-cpu-ns/req"}
+		switch {
+		case strings.Contains(benchmark, "loop=open"):
+			e.units = append(e.units, "achieved-%")
+		case strings.Contains(benchmark, "instances=3"):
+			e.units = append(e.units, "eff-%", "degradation-%")
+		case name == "Resources":
+			e.inst = 1
+			e.units = append(e.units, "p99-ns", "cores", "pss-B", "inst", "achieved-%")
+		}
 	case "Density":
 		e.samples, e.inst = 1, 8
 		e.units = append(e.units, "inst", "ended-by-flag", "inst/s", "pss-B", "total-B")
@@ -283,6 +310,13 @@ func TestBadFlags(t *testing.T) {
 		{"-file.size=100000", "from 1 to 65536"},
 		{"-file.ops=0", "-file.ops"},
 		{"-file.dir=/no/such/directory", "-file.dir"},
+		{"-http.time=0", "-http.time"},
+		{"-http.connections=0", "-http.connections"},
+		{"-http.rate=0", "-http.rate"},
+		{"-http.serve=warm", "pool, fresh or all"},
+		{"-resources.p99=0", "-resources.p99"},
+		{"-knee.instances=0", "-knee.instances"},
+		{"-knee.windows=0", "-knee.windows"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {

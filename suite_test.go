@@ -45,6 +45,7 @@ var suite struct {
 	scaling     []int                       // -scaling.instances
 	fibonacci   []int                       // -fibonacci.n
 	workers     []int                       // -parallel.workers
+	knee        []int                       // -knee.instances
 	scratch     *scratch.Dir                // for files that guests work on, nil until there is one
 }
 
