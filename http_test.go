@@ -13,13 +13,17 @@ type webApp struct {
 	name   string
 	guest  func(workload.Language) (workload.Workload, error)
 	guests []workload.Language // by default
-	first  bool                // it is the least: also on a bridge and at a given rate
+	first  bool                // it is the least: on more runtimes, by fresh instances, on a bridge and at a given rate too
 	sizes  []int64             // of the files that are asked for, nil where there are none
 }
 
-// servingRuntimes are those that serve by default: an embedded runtime does it as
-// the one with a process for each service, and containerd by runc.
-var servingRuntimes = []string{"native", "wazero", "wasmtime", "wasmedge", "spin", "containerd", "docker", "containerd-wasmtime"}
+// servingRuntimes are those that serve hello by default: an embedded runtime does it
+// as the one with a process for each service, and containerd by runc. Fewer do the
+// larger apps, whose Go guests WasmEdge compiles for a minute each.
+var (
+	servingRuntimes = []string{"native", "wazero", "wasmtime", "wasmedge", "spin", "containerd", "docker", "containerd-wasmtime"}
+	fewerServing    = []string{"native", "wazero", "wasmtime", "containerd"}
+)
 
 // fileSizes are those of the article's static files, in bytes.
 var fileSizes = []int64{1 << 10, 64 << 10, 1 << 20}
@@ -55,7 +59,10 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, app := range webApps(dir) {
-		t := table{workload: app.name, guest: app.guest, guests: app.guests, runtimes: servingRuntimes}
+		t := table{workload: app.name, guest: app.guest, guests: app.guests, runtimes: fewerServing}
+		if app.first {
+			t.runtimes = servingRuntimes
+		}
 		eachServing(b, t, func(b *testing.B, c cell[*servers]) {
 			b.Run("app="+app.name, func(b *testing.B) {
 				if app.sizes == nil {
@@ -79,7 +86,7 @@ func BenchmarkHTTP(b *testing.B) {
 }
 
 func benchmarkHTTP(b *testing.B, c cell[*servers], first bool) {
-	for _, way := range ways(c.candidate, first, true) {
+	for _, way := range ways(c.candidate, first, first) {
 		rates := []float64{0}
 		if first && way.net == "host" {
 			rates = append(rates, *flagHTTPRate)

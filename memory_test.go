@@ -26,6 +26,7 @@ func BenchmarkMemory(b *testing.B) {
 	findKernelFloor(b)
 	t := startTable
 	t.runtimes = principal
+	t.guests = []workload.Language{workload.C, workload.Node, workload.Python}
 	eachCell(b, t, prepareResident, func(b *testing.B, c cell[io.Closer]) {
 		lasting(b, func() []measure.Metric {
 			before, err := measure.ReadHostMemory(b.Context())

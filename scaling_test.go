@@ -24,7 +24,7 @@ func BenchmarkResources(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	eachServing(b, shopTable(dir, []string{"native", "wazero", "wasmtime", "containerd", "docker"}), func(b *testing.B, c cell[*servers]) {
+	eachServing(b, shopTable(dir, fewerServing), func(b *testing.B, c cell[*servers]) {
 		for _, way := range ways(c.candidate, false, false) {
 			b.Run(way.String(), func(b *testing.B) {
 				lasting(b, func() []measure.Metric { return resources(b, c, way, dir) })
@@ -34,11 +34,11 @@ func BenchmarkResources(b *testing.B) {
 }
 
 func resources(b *testing.B, c cell[*servers], w way, dir string) []measure.Metric {
-	f := fleet(b, c, w)
-	defer closeInstance(b, f)
-	if err := stock(dir); err != nil {
+	if err := errors.Join(c.image.forget(w), stock(dir)); err != nil {
 		b.Fatal(err)
 	}
+	f := fleet(b, c, w)
+	defer closeInstance(b, f)
 	plan := demand{rate: *flagNeedRate}.plan()
 	plan.Duration = *flagNeedTime
 	next := func(window int) (measure.Script, error) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,11 +27,14 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload/store"
 )
 
-// A hundred users are answered by every runtime in every way in which it serves, none
+// A hundred users are answered by every runtime's server in every way in which it serves, none
 // of them wrongly, and when they have gone no connection and no file of theirs is left
 // open.
 func TestHundredUsers(t *testing.T) {
 	for _, c := range probed(t, nil) {
+		if strings.HasSuffix(c.Name(), "-jit") || strings.HasSuffix(c.Name(), "-interp") {
+			continue // their servers are those of the others
+		}
 		t.Run(c.Name(), func(t *testing.T) {
 			for _, by := range ways(c, true, true) {
 				t.Run(by.String(), func(t *testing.T) {
@@ -182,21 +184,15 @@ func openFiles(t *testing.T, svc runtime.Service) (n int) {
 // containers alike.
 func TestNoStockIsSoldTwice(t *testing.T) {
 	const inStock, buyers = 20, 50
-	template := filepath.Join(t.TempDir(), workload.StoreFile)
-	if err := store.Create(t.Context(), template, store.Options{Products: workload.StoreProducts, Stock: inStock}); err != nil {
-		t.Fatal(err)
-	}
-	database, err := os.ReadFile(template)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range probed(t, []string{"native", "wazero", "wasmtime-embedded", "runc", "containerd", "docker"}) {
 		t.Run(c.Name(), func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, workload.StoreFile)
-			if err := os.WriteFile(path, database, 0o644); err != nil {
+			if err := stock(dir); err != nil {
 				t.Fatal(err)
 			}
+			path := filepath.Join(dir, workload.StoreFile)
+			ask(t, path, sqlwire.Request{Op: sqlwire.Write, SQL: "DELETE FROM carts"})
+			ask(t, path, sqlwire.Request{Op: sqlwire.Write, SQL: "UPDATE products SET stock = ? WHERE id = 1", Args: []sqlwire.Value{{Kind: sqlwire.Int, Int: inStock}}})
 			w := workload.Shop(workload.Go, dir)
 			s := &servers{candidate: c, workload: w, made: map[way]runtime.ServerImage{}}
 			t.Cleanup(func() { closed(t, s) }) // after its services
@@ -226,14 +222,14 @@ func TestNoStockIsSoldTwice(t *testing.T) {
 				t.Errorf("%d bought and %d were refused, want %d and %d", sold.Load(), refused.Load(), inStock, buyers-inStock)
 			}
 			for query, want := range map[string]int64{
-				"SELECT stock FROM products WHERE id = 1":                    0,
-				"SELECT sum(quantity) FROM order_lines WHERE product = 1":    inStock,
-				"SELECT count(*) FROM orders":                                inStock,
-				"SELECT count(*) FROM carts":                                 buyers - inStock,
-				"SELECT count(*) FROM products WHERE id <> 1 AND stock = 20": workload.StoreProducts - 1,
+				"SELECT stock FROM products WHERE id = 1":                 0,
+				"SELECT sum(quantity) FROM order_lines WHERE product = 1": inStock,
+				"SELECT count(*) FROM orders":                             inStock,
+				"SELECT count(*) FROM carts":                              buyers - inStock,
 			} {
-				if got := ask(t, path, query); got != want {
-					t.Errorf("%s gives %d, want %d", query, got, want)
+				rows := ask(t, path, sqlwire.Request{Op: sqlwire.Read, SQL: query})
+				if rows.Len() != 1 || rows.Row(0)[0].Int != want {
+					t.Errorf("%s gives %+v, want %d", query, rows, want)
 				}
 			}
 		})
@@ -260,8 +256,8 @@ func post(t *testing.T, address, target, body string) (status int, answer string
 	return response.StatusCode, string(b)
 }
 
-// ask returns the one number that a query gives.
-func ask(t *testing.T, path, query string) int64 {
+// ask runs a statement on a database.
+func ask(t *testing.T, path string, request sqlwire.Request) sqlwire.Rows {
 	t.Helper()
 	s, err := store.Open(path)
 	if err != nil {
@@ -270,11 +266,11 @@ func ask(t *testing.T, path, query string) int64 {
 	defer closed(t, s)
 	session := s.NewSession()
 	defer closed(t, session)
-	rows, err := session.Run(sqlwire.Request{Op: sqlwire.Read, SQL: query})
-	if err != nil || rows.Len() != 1 {
-		t.Fatalf("%s: %v, %d rows", query, err, rows.Len())
+	rows, err := session.Run(request)
+	if err != nil {
+		t.Fatalf("%s: %v", request.SQL, err)
 	}
-	return rows.Row(0)[0].Int
+	return rows
 }
 
 // A server that is killed under load fails its benchmark with the count of requests

@@ -82,6 +82,17 @@ func (s *servers) image(ctx context.Context, w way) (runtime.ServerImage, error)
 	return img, err
 }
 
+// forget closes the image of a way. A host that holds instances lives as long as that,
+// and with it the database that they have had.
+func (s *servers) forget(w way) error {
+	img, ok := s.made[w]
+	if !ok || kept(img) {
+		return nil
+	}
+	delete(s.made, w)
+	return img.Close()
+}
+
 // Close closes all images.
 func (s *servers) Close() (err error) {
 	for _, img := range s.made {
@@ -134,14 +145,14 @@ type visit struct {
 // lastingServed measures a service of a cell under the load of a visit.
 func lastingServed(b *testing.B, c cell[*servers], w way, v visit) {
 	lasting(b, func() []measure.Metric {
+		if v.before != nil {
+			if err := errors.Join(c.image.forget(w), v.before()); err != nil {
+				b.Fatal(err)
+			}
+		}
 		img, err := c.image.image(b.Context(), w)
 		if err != nil {
 			absent(b, c.language, c.Name(), err)
-		}
-		if v.before != nil {
-			if err := v.before(); err != nil {
-				b.Fatal(err)
-			}
 		}
 		svc := serve(b, img, c.workload)
 		defer closeInstance(b, svc)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -33,15 +34,15 @@ func carts() int {
 // failed and had another take over.
 func buyers() int { return 1_000_000 }
 
-// template returns the path of a database as it is when the shop opens.
+// template returns the path of a database as it is when the shop opens, which the
+// user's cache keeps.
 var template = sync.OnceValues(func() (string, error) {
-	dir, err := scratchSubdir("template")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, workload.StoreFile)
-	once("# database of the shop: %d products, %d carts\n", workload.StoreProducts, carts())
-	return path, store.Create(context.Background(), path, shopData())
+	data := shopData()
+	once("# database of the shop: %d products, %d carts\n", data.Products, data.Carts)
+	dir, err := cache.Make(context.Background(), "store", cache.Key(fmt.Sprintf("%d %+v", store.Format, data)), func(dir string) error {
+		return store.Create(context.Background(), filepath.Join(dir, workload.StoreFile), data)
+	})
+	return filepath.Join(dir, workload.StoreFile), err
 })
 
 // shopData are what a new database holds.
@@ -135,7 +136,7 @@ func BenchmarkEcommerce(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	eachServing(b, shopTable(dir, []string{"native", "wazero", "wasmtime", "containerd", "docker"}), func(b *testing.B, c cell[*servers]) {
+	eachServing(b, shopTable(dir, fewerServing), func(b *testing.B, c cell[*servers]) {
 		for _, endpoint := range slices.Concat([]string{shop.Mix}, shop.Endpoints()) {
 			b.Run("endpoint="+endpoint, func(b *testing.B) {
 				for _, way := range ways(c.candidate, false, endpoint == shop.Mix) {

@@ -92,7 +92,7 @@ func consistent(t *testing.T, r *load.Result) {
 	if r.Requests+r.Failed < r.Offered {
 		t.Errorf("%d right and %d failed of %d", r.Requests, r.Failed, r.Offered)
 	}
-	if r.CPU <= 0 {
+	if r.CPU < 0 { // none where a starved thread passes begin and end in one step
 		t.Errorf("processor time %v", r.CPU)
 	}
 }

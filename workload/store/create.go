@@ -50,6 +50,10 @@ CREATE TABLE order_lines (
 
 const indexes = `CREATE UNIQUE INDEX products_sku ON products (sku);`
 
+// Format is the version of what Create writes, for whoever keeps a database: one
+// with the same Options is the same as long as Format is.
+const Format = 1
+
 // Create makes the database of the guests db and shop at path, with what package
 // shop tells of o. A file that is there already is an error that wraps fs.ErrExist.
 // What is at path is whole, and nothing is after an error.

@@ -42,7 +42,7 @@ func TestApps(t *testing.T) {
 				available(t, native.New())
 				right := ask(t, native.New(), w)
 				each(t, func(t *testing.T, r runtime.Runtime) {
-					if l == workload.Go && !slices.Contains([]string{"wazero", "wazero-embedded", "wasmtime", "wasmtime-embedded"}, r.Name()) {
+					if l == workload.Go && !slices.Contains([]string{"wazero-embedded", "wasmtime"}, r.Name()) {
 						return // compiling or interpreting what Go makes takes long, WasmEdge a minute
 					}
 					for i, answer := range ask(t, r, w) {

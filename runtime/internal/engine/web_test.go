@@ -22,12 +22,8 @@ import (
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
-	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
-	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
 	"github.com/seed-0132abb7/wasmbench/workload/guests/go/sqlwire"
-	"github.com/seed-0132abb7/wasmbench/workload/shop"
-	"github.com/seed-0132abb7/wasmbench/workload/store"
 )
 
 // web is a workload whose guest serves HTTP of its own kind.
@@ -82,108 +78,6 @@ func TestServeWeb(t *testing.T) {
 			t.Errorf("answer %q, error %v", answer, err)
 		}
 	})
-}
-
-// webRuntimes are those of which this module's other tests have none serve a guest in
-// Go, in so far as it is compiled for them within seconds.
-func webRuntimes(t *testing.T, f func(t *testing.T, r runtime.Runtime)) {
-	for name, r := range map[string]runtime.Runtime{
-		"wasmedge-interp": wasmedge.Interpreter(), "wasmtime-go": wasmtime.Embedded(wasmtime.EmbeddedOptions{API: wasmtime.Go}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			available(t, r)
-			f(t, r)
-		})
-	}
-}
-
-// artifact skips the test where the guest is not to be had in a form here.
-func artifact(t *testing.T, w workload.Workload, f workload.Form) {
-	t.Helper()
-	if _, err := w.Artifact(t.Context(), f); errors.As(err, new(*runtime.Unavailable)) {
-		t.Skip(err)
-	} else if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// shopData is a shop for tests.
-var shopData = shop.Data{Products: workload.StoreProducts, Carts: 100}
-
-// A guest in Go that serves the web and has a database answers what it is made for,
-// as a service and called; and users of whom each has a connection of its own are
-// answered right, though what they ask changes the database.
-func TestServeShop(t *testing.T) {
-	database := t.TempDir()
-	if err := store.Create(t.Context(), filepath.Join(database, workload.StoreFile), shopData); err != nil {
-		t.Fatal(err)
-	}
-	w := workload.Shop(workload.Go, database)
-	artifact(t, w, workload.Reactor)
-	first := 0 // of the next service's users
-	webRuntimes(t, func(t *testing.T, r runtime.Runtime) {
-		for _, pool := range []int{0, 2} {
-			svc, c := serve(t, prepareServer(t, r, w, pool), unmarked), client(t)
-			for _, x := range w.Exchanges()[:5] {
-				status, kind, answer, err := fetch(t, c, svc, x.Method, x.Target, x.Body)
-				if err != nil || status != x.Status || kind == "" || !bytes.Equal(answer, x.Answer) {
-					t.Errorf("pool=%d: %s %s: %d, %q, %.100q, error %v; want %d, %.100q", pool, x.Method, x.Target, status, kind, answer, err, x.Status, x.Answer)
-				}
-			}
-			if status, _, answer, err := fetch(t, c, svc, "GET", "/none", nil); err != nil || status != 404 || len(answer) == 0 {
-				t.Errorf("pool=%d: nothing there: %d, %q, error %v", pool, status, answer, err)
-			}
-			const users, each = 3, 10
-			first += 1000
-			scenario, err := shop.New(shop.Options{Endpoint: shop.Mix, Data: shopData, First: first})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var all sync.WaitGroup
-			for n := range users {
-				all.Go(func() {
-					if err := visit(t.Context(), svc, scenario.User(n), each); err != nil {
-						t.Errorf("pool=%d, user %d: %v", pool, n, svc.Explain(err))
-					}
-				})
-			}
-			all.Wait()
-		}
-		inst, _, err := runtime.FirstAnswer(t.Context(), prepare(t, r, w), w.Request(), w.Check)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := inst.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// visit makes n requests of a user on one connection.
-func visit(ctx context.Context, svc runtime.Service, u *shop.User, n int) error {
-	c, err := dial(ctx, svc)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	responses := bufio.NewReader(c)
-	for range n {
-		if _, err := c.Write(u.Next(nil, svc.Address())); err != nil {
-			return err
-		}
-		r, err := http.ReadResponse(responses, nil)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = u.Check(r.StatusCode, body, true)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // dial connects as soon as a service listens.
@@ -253,6 +147,9 @@ func idle(t *testing.T, svc runtime.Service, most holding) holding {
 // served, and leave nothing in the host: neither files nor instances.
 func TestServeHundredConnections(t *testing.T) {
 	eachServer(t, func(t *testing.T, r runtime.Runtime, pool int) {
+		if strings.HasSuffix(r.Name(), "-interp") || strings.HasSuffix(r.Name(), "-jit") {
+			return // the host and its server are those of the others
+		}
 		svc := serve(t, prepareServer(t, r, relay(t), pool), unmarked)
 		asked := sqlwire.AppendRequest(nil, sqlwire.Request{Op: sqlwire.Write, SQL: increase})
 		message := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(asked), asked)

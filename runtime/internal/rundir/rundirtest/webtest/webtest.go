@@ -49,13 +49,6 @@ func Guests(t *testing.T, host *rundirtest.Host, server runtime.Server) {
 	get := func(target string, answer []byte) workload.Exchange {
 		return workload.Exchange{Method: http.MethodGet, Target: target, Status: http.StatusOK, Answer: answer}
 	}
-	t.Run("db", func(t *testing.T) {
-		for _, s := range serve(t, host, server, workload.DB(workload.Go, dir)) {
-			for _, id := range []int{1, 61, 1000} {
-				exchange(t, s, get("/products/"+shop.ProductOf(id).SKU, shop.RowAnswer(nil, id)))
-			}
-		}
-	})
 	t.Run("shop", func(t *testing.T) {
 		for n, s := range serve(t, host, server, workload.Shop(workload.Go, dir)) {
 			exchange(t, s, get("/products/7", shop.ProductAnswer(nil, 7)))
