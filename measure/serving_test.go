@@ -53,7 +53,7 @@ func TestServeChargesCPU(t *testing.T) {
 			t.Errorf("the %s processor time is %v of %v, want %v", c.name, spent, s.Wall, c.want)
 		}
 	}
-	if s.Wall < 350*time.Millisecond || s.Services != 2 {
+	if s.Wall < 345*time.Millisecond || s.Services != 2 { // the clocks of processors and of the wall differ by a little
 		t.Errorf("%d services for %v", s.Services, s.Wall)
 	}
 	if s.Memory.Own.PSS <= 0 || s.Memory.Shared.PSS <= 0 {
