@@ -1,4 +1,4 @@
-# make test   set up and pass the tests
+# make test   set up and pass the tests, three packages at a time: many wait
 #             (without a C compiler there is no race detector)
 # make bench  set up, run every benchmark COUNT times, each in a process of its
 #             own, and draw the table; OUT keeps the results, ARGS are flags of
@@ -19,7 +19,7 @@ test: deps
 	test -z "$$(gofmt -l .)"
 	go vet ./...
 	go tool staticcheck ./...
-	go test -timeout 20m $$([ "$$(go env CGO_ENABLED)" = 1 ] && echo -race) . ./workload/... ./...
+	go test -p 3 -timeout 20m $$([ "$$(go env CGO_ENABLED)" = 1 ] && echo -race) . ./workload/... ./...
 
 bench: deps
 	@if [ -e $(OUT) ]; then mv $(OUT) $(OUT).old; fi
