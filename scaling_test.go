@@ -18,7 +18,8 @@ import (
 // BenchmarkEcommerce's mix, with the latency at p99 within -resources.p99 and none
 // failed. inst is how many those are, cores how many processors their own processes
 // kept busy and pss-B what they had in memory, all of them together, at that rate. Comments tell
-// which numbers did not suffice and why.
+// which numbers did not suffice and why. Where the load generator was too late itself to
+// tell, there is no figure.
 func BenchmarkResources(b *testing.B) {
 	dir, err := scratchSubdir("resources")
 	if err != nil {
@@ -49,22 +50,31 @@ func resources(b *testing.B, c cell[*servers], w way, dir string) []measure.Metr
 		tell(b, less.Tried)
 		b.Skip(err)
 	}
+	if unknown := (*measure.UndecidedError)(nil); errors.As(err, &unknown) {
+		tell(b, unknown.Tried)
+		b.Skip(err)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
 	tell(b, need.Tried)
+	tellSkew(b, need.Serving)
 	if err := audit(b.Context(), dir, "", need.Serving); err != nil {
 		b.Fatal(err)
 	}
 	return need.Metrics()
 }
 
-// tell says why a number of instances was not taken.
+// tell says why a number of instances was not taken, or was asked again.
 func tell(b *testing.B, tried []measure.Trial) {
 	b.Helper()
 	for _, t := range tried {
+		verdict := "not by %d instances"
+		if t.Undecided {
+			verdict = "the load generator was late, nothing is known of %d instances"
+		}
 		if t.Err != nil {
-			comment("%s: not by %d instances: %s; %.0f a second were answered", b.Name(), t.Instances, oneLine(t.Err.Error()), t.Serving.Throughput())
+			comment("%s: "+verdict+": %s; %.0f a second were answered", b.Name(), t.Instances, oneLine(t.Err.Error()), t.Serving.Throughput())
 		}
 	}
 }
@@ -117,6 +127,7 @@ func benchmarkCurve(b *testing.B, c cell[*servers], w way) {
 				}
 				told[n] = true
 				i := slices.IndexFunc(curve.Steps, func(s measure.CurveStep) bool { return s.Instances == n })
+				tellSkew(b, curve.Steps[i].Windows...)
 				metrics := curve.Steps[i].Serving().Metrics()
 				if i == len(curve.Steps)-1 {
 					metrics = append(metrics, curve.Metrics()...)

@@ -177,10 +177,18 @@ func served(b *testing.B, s *measure.Serving) []measure.Metric {
 	if s.Short() {
 		comment("%s: %.1f%% of the offered rate was achieved: its latencies are those of a queue that grows, here or, by lag-p99-ns, in the load generator", b.Name(), 100*s.Result.Achieved())
 	}
-	if s.Skewed() {
-		comment("%s: the processor time is of %v and the requests of %v: this machine was too busy to tell when what counts began and ended", b.Name(), s.Wall, s.Result.Elapsed)
-	}
+	tellSkew(b, s)
 	return s.Metrics()
+}
+
+// tellSkew says of windows whose processor time is uncertain.
+func tellSkew(b *testing.B, windows ...*measure.Serving) {
+	b.Helper()
+	for i, s := range windows {
+		if s.Skewed() {
+			comment("%s: the processor time of window %d of %d is uncertain: it was read %v after %v began to count and %v after they ended, for this machine was too busy", b.Name(), i+1, len(windows), s.BeginLate, s.Result.Elapsed, s.EndLate)
+		}
+	}
 }
 
 // limited returns a context that ends when one start or request has taken too long.

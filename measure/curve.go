@@ -104,12 +104,15 @@ func (c *CurveStep) measure(ctx context.Context, f *Fleet, random *rand.Rand, pl
 }
 
 // Serving returns all windows of a step as one, with their histograms merged. What was
-// in memory is that of the last.
+// in memory is that of the last. It is Skewed where one of them is.
 func (c CurveStep) Serving() *Serving {
 	sum := &Serving{Services: c.Instances}
 	var results []*load.Result
 	for _, w := range c.Windows {
 		sum.Wall += w.Wall
+		sum.BeginLate += w.BeginLate
+		sum.EndLate += w.EndLate
+		sum.skewed = sum.skewed || w.Skewed()
 		sum.CPU += w.CPU
 		sum.ShimCPU += w.ShimCPU
 		sum.SharedCPU += w.SharedCPU

@@ -56,9 +56,13 @@ func (d Distribution) Percentile(p float64) (value time.Duration, ok bool) {
 	if !carried(n, p) {
 		return 0, false
 	}
+	return d.sorted[rank(n, p)-1], true
+}
+
+// rank is that of a percentile of n in order, from 1.
+func rank(n int, p float64) int {
 	// The rounding error of p*n must not carry a whole rank over to the next.
-	rank := int(math.Ceil(p*float64(n)/100 - 1e-9))
-	return d.sorted[rank-1], true
+	return int(math.Ceil(p*float64(n)/100 - 1e-9))
 }
 
 // carried tells whether a sample of n carries a percentile.

@@ -50,8 +50,10 @@ func (s *stand) Explain(err error) error {
 type plantedLoad struct {
 	result func(load.Plan) *load.Result
 	within func() // called between the events
-	err    error
-	mute   bool // tells no event
+	// For how long it is that what the events tell of was, when they are told.
+	beginLate, endLate time.Duration
+	err                error
+	mute               bool // tells no event
 
 	plans   []load.Plan
 	scripts []measure.Script
@@ -66,11 +68,11 @@ func (l *plantedLoad) Run(ctx context.Context, p load.Plan, scenario string, par
 	if l.mute {
 		return l.result(p), nil
 	}
-	events.Begin()
+	events.Begin(time.Now().Add(-l.beginLate))
 	if l.within != nil {
 		l.within()
 	}
-	events.End()
+	events.End(time.Now().Add(-l.endLate))
 	if l.err != nil {
 		return nil, l.err
 	}
@@ -92,6 +94,14 @@ func offered(offer, n int64, took time.Duration) *load.Result {
 	r := served(n, took)
 	r.Offered = offer
 	r.Lag.RecordValues(int64(20*time.Microsecond), n)
+	return r
+}
+
+// lagging makes of a result one whose generator was late by itself: by so much to
+// each of so many requests, and it left as many answers lying for as long.
+func lagging(r *load.Result, n int64, lag, wait time.Duration) *load.Result {
+	r.Lag.RecordValues(int64(lag), n)
+	r.Wait.RecordValues(int64(wait), n)
 	return r
 }
 

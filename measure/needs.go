@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/seed-0132abb7/wasmbench/measure/load"
 )
 
@@ -27,7 +29,11 @@ type Need struct {
 type Trial struct {
 	Instances int
 	Serving   *Serving
-	Err       error // why the rate was not sustained; nil where it was
+	Err       error // why the rate was not sustained, and how late the generator was; nil where it was sustained
+	// Undecided tells that Err may be the generator's own doing: it was late by itself
+	// by a quarter of the limit for the latency or by what lacks of the rate. Nothing
+	// is known of the instances then.
+	Undecided bool
 }
 
 // Needed finds the fewest of a fleet's instances that sustain the rate of an open
@@ -38,7 +44,9 @@ type Trial struct {
 //
 // A window tells that a number of instances sustains the rate, which does not come about
 // by chance. One in which it does not may be the host's doing: there is another, and
-// only where most of three fail is a number rejected. Need.Tried has all.
+// only where most of three fail is a number rejected. Need.Tried has all. One in which
+// it does not because the generator was late is none of the three; where that happens
+// three times with one number, the error is an *UndecidedError.
 //
 // The plan's connections are rounded up to a multiple of the instances, so that each
 // has the same load. A request fails ten times the limit after it was sent, two
@@ -67,7 +75,7 @@ func Needed(ctx context.Context, f *Fleet, plan load.Plan, script func(window in
 		t, err := s.decide(ctx, n)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%d instances: %w", n, err)
+			return nil, err
 		case t.Err == nil:
 			found = t
 		case n == opts.Most:
@@ -93,20 +101,29 @@ type search struct {
 	tried  []Trial
 }
 
+// mostUndecided is how many windows in which the generator was late are one too many.
+const mostUndecided = 3
+
 // decide returns the last of the windows by which it is known whether n instances
 // sustain the rate: the first where they do, else the second that agrees.
 func (s *search) decide(ctx context.Context, n int) (*Trial, error) {
-	sustained, failed := 0, 0
+	sustained, failed, undecided := 0, 0, 0
 	for {
 		t, err := s.try(ctx, n)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%d instances: %w", n, err)
 		}
 		s.tried = append(s.tried, *t)
-		if t.Err == nil {
+		switch {
+		case t.Err == nil:
 			sustained++
-		} else {
+		case !t.Undecided:
 			failed++
+		default:
+			if undecided++; undecided == mostUndecided {
+				return nil, &UndecidedError{Rate: s.plan.Rate, Instances: n, Tried: s.tried, Err: t.Err}
+			}
+			continue
 		}
 		if failed == 0 || failed == 2 || sustained == 2 {
 			return t, nil
@@ -129,33 +146,72 @@ func (s *search) try(ctx context.Context, n int) (*Trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	why, err := strained(serving, s.opts.P99)
-	if err != nil {
+	t := &Trial{Instances: n, Serving: serving}
+	if err := t.judge(s.opts.P99); err != nil {
 		return nil, err
 	}
-	return &Trial{Instances: n, Serving: serving, Err: why}, nil
+	return t, nil
 }
 
-// strained returns why a rate was not sustained, or an error where that is not known.
-func strained(s *Serving, limit time.Duration) (why, err error) {
-	if err := s.Err(); err != nil {
-		return err, nil
+// judge says whether the rate was sustained, or returns an error where the window was
+// too short to know.
+func (t *Trial) judge(limit time.Duration) error {
+	s := t.Serving
+	if t.Err = s.Err(); t.Err != nil {
+		return nil // whoever asks late is answered too
 	}
-	if err := s.unanswered(); err != nil {
-		return err, nil
+	p99, told := s.Percentile(99)
+	switch {
+	case s.unanswered() != nil:
+		t.Err = s.unanswered()
+	case s.Short():
+		t.Err = fmt.Errorf("%.1f %% of the rate were achieved", 100*s.Result.Achieved())
+	case !told:
+		return fmt.Errorf("%d requests do not tell the latency at p99: make the window longer", s.Result.Requests)
+	case p99 > limit:
+		t.Err = fmt.Errorf("the latency at p99 was %v, where the limit is %v", p99, limit)
+	default:
+		return nil
 	}
-	if s.Short() {
-		return fmt.Errorf("%.1f %% of the rate were achieved", 100*s.Result.Achieved()), nil
-	}
-	p99, ok := s.Percentile(99)
-	if !ok {
-		return nil, fmt.Errorf("%d requests do not tell the latency at p99: make the window longer", s.Result.Requests)
-	}
-	if p99 > limit {
-		return fmt.Errorf("the latency at p99 was %v, where the limit is %v", p99, limit), nil
-	}
-	return nil, nil
+	lag, wait := at(s.Result.Lag, 99), at(s.Result.Wait, 99)
+	t.Err = fmt.Errorf("%w; the load generator itself had lag-p99 %v and wait-p99 %v", t.Err, lag, wait)
+	t.Undecided = max(lag, wait) >= limit/lateShare || s.Short() && at(s.Result.Lag, 100) >= s.lacking()
+	return nil
 }
+
+// lateShare is the part of the limit for the latency by which a generator may not be
+// late itself where a window is to tell something of the services.
+const lateShare = 4
+
+// lacking is for how long requests came due of which there was no answer in time.
+func (s *Serving) lacking() time.Duration {
+	return time.Duration((1 - s.Result.Achieved()) * float64(s.Result.Elapsed))
+}
+
+// at returns a value of nanoseconds in a histogram, 0 where there is none.
+func at(h *hdrhistogram.Histogram, p float64) time.Duration {
+	if count(h) == 0 {
+		return 0
+	}
+	return time.Duration(h.ValueAtPercentile(p))
+}
+
+// An UndecidedError says that a load generator was too late by itself, again and again,
+// to tell whether a rate is sustained. It needs a processor of its own, or less to do:
+// a lower rate.
+type UndecidedError struct {
+	Rate      float64 // requests a second
+	Instances int
+	Tried     []Trial // all windows, in their order
+	Err       error   // what was seen in the last of them
+}
+
+func (e *UndecidedError) Error() string {
+	return fmt.Sprintf("whether %d instances sustain %g requests a second is not known, for the load generator was late itself in %d windows: %v; give it a processor of its own or a lower rate", e.Instances, e.Rate, mostUndecided, e.Err)
+}
+
+// Unwrap returns what was seen.
+func (e *UndecidedError) Unwrap() error { return e.Err }
 
 // A NotSustainedError says that the most instances that were tried do not sustain a
 // rate.
@@ -181,11 +237,11 @@ func (e *NotSustainedError) Unwrap() error { return e.Err }
 func (n *Need) Metrics() []Metric {
 	s := n.Serving
 	cores := func(d time.Duration) float64 { return d.Seconds() / s.Result.Elapsed.Seconds() }
-	ms := []Metric{
-		{cores(s.CPU), "cores"},
-		{float64(s.Memory.Own.PSS), "pss-B"},
-		{float64(n.Instances), "inst"},
+	var ms []Metric
+	if s.BeginLate < s.Result.Elapsed { // else nothing was read of it
+		ms = append(ms, Metric{cores(s.CPU), "cores"})
 	}
+	ms = append(ms, Metric{float64(s.Memory.Own.PSS), "pss-B"}, Metric{float64(n.Instances), "inst"})
 	if s.SharedCPU > 0 {
 		ms = append(ms, Metric{cores(s.SharedCPU), "daemon-cores"})
 	}

@@ -145,6 +145,68 @@ func TestNeededTimeout(t *testing.T) {
 	}
 }
 
+// What a generator is late by is not the services' doing: such a window is made again,
+// and where there is no other it is the generator that the error names.
+func TestNeededGeneratorLate(t *testing.T) {
+	good := func() *load.Result { return offered(1000, 1000, time.Millisecond) }
+	late := func() *load.Result { // by a quarter of the limit, at p99
+		return lagging(served(1000, 60*ms), 20, 13*ms, 0)
+	}
+	tests := []struct {
+		name      string
+		windows   []*load.Result // all others are good
+		instances int            // that are found; 0 for an error
+		undecided []int
+	}{
+		{"late and fast enough", []*load.Result{lagging(good(), 20, 40*ms, 40*ms)}, 1, nil},
+		{"late and slow", []*load.Result{late()}, 1, []int{0}},
+		{"an answer lay there", []*load.Result{lagging(slow(), 20, 0, 13*ms)}, 1, []int{0}},
+		{"late and short", []*load.Result{lagging(short(), 20, 13*ms, 0)}, 1, []int{0}},
+		{"late at the end", []*load.Result{lagging(short(), 1, 21*ms, 0)}, 1, []int{0}}, // 20 ms of requests lack
+		{"late and mute", []*load.Result{lagging(mute(), 20, time.Second, 0)}, 1, []int{0}},
+		{"twice", []*load.Result{late(), late()}, 1, []int{0, 1}},
+		{"twice of four, the others are slow", []*load.Result{late(), slow(), late(), slow()}, 2, []int{0, 2}},
+		{"twice with each number", []*load.Result{late(), late(), slow(), slow(), late(), late()}, 2, []int{0, 1, 4, 5}},
+		{"again and again", []*load.Result{late(), late(), late()}, 0, []int{0, 1, 2}},
+		{"again and again with two", []*load.Result{slow(), slow(), late(), slow(), late(), late()}, 0, []int{2, 4, 5}},
+		// These are the services' doing.
+		{"slow, and late by less", []*load.Result{lagging(slow(), 20, 12*ms, 12*ms), lagging(slow(), 20, 12*ms, 12*ms)}, 2, nil},
+		{"short, and late by less", []*load.Result{lagging(short(), 1, 19*ms, 0), lagging(short(), 1, 19*ms, 0)}, 2, nil},
+		{"failed, and late", []*load.Result{lagging(worn(), 20, time.Second, 0), lagging(worn(), 20, time.Second, 0)}, 2, nil},
+	}
+	for _, tt := range tests {
+		l := &plantedLoad{}
+		l.result = func(load.Plan) *load.Result {
+			if i := len(l.plans) - 1; i < len(tt.windows) {
+				r := tt.windows[i]
+				r.Offered = 1000
+				return r
+			}
+			return good()
+		}
+		n, err := measure.Needed(t.Context(), fleetHere(t), load.Plan{Rate: 1000}, again(measure.Script{}),
+			measure.NeedOptions{P99: 50 * ms, Most: 8, Serving: measure.ServingOptions{Loader: l}})
+		var not *measure.UndecidedError
+		if tt.instances == 0 {
+			if n != nil || !errors.As(err, &not) || errors.As(err, new(*measure.NotSustainedError)) || not.Rate != 1000 || len(not.Tried) != len(tt.windows) ||
+				not.Instances != not.Tried[len(not.Tried)-1].Instances || !saying("the load generator was late itself in 3 windows")(err) {
+				t.Errorf("%s: %+v, error %v", tt.name, n, err)
+				continue
+			}
+			n = &measure.Need{Tried: not.Tried}
+		} else if err != nil || n.Instances != tt.instances {
+			t.Errorf("%s: %+v, want %d instances; error %v", tt.name, n, tt.instances, err)
+			continue
+		}
+		for i, trial := range n.Tried {
+			undecided := slices.Contains(tt.undecided, i)
+			if trial.Undecided != undecided || undecided && !(saying("lag-p99")(trial.Err) && saying("wait-p99")(trial.Err)) {
+				t.Errorf("%s: window %d is undecided: %v, %v", tt.name, i, trial.Undecided, trial.Err)
+			}
+		}
+	}
+}
+
 func TestNotSustained(t *testing.T) {
 	for name, tt := range map[string]struct {
 		falls func() *load.Result

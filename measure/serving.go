@@ -11,7 +11,7 @@ import (
 )
 
 // A Loader runs scenarios that it knows by their names, as load.Generator does in a
-// process of its own.
+// process of its own. A histogram that a result lacks is empty.
 type Loader interface {
 	Run(ctx context.Context, plan load.Plan, scenario string, p load.Parameters, events load.Events) (*load.Result, error)
 }
@@ -37,17 +37,24 @@ type ServingOptions struct {
 
 // A Serving is how services did under load.
 //
-// Processor time is read over Wall, for the readings are a moment late, and given in
-// proportion for Result.Elapsed, within which requests count: see Skewed.
+// The readings of processor time are a moment late: see Skewed. What was spent before
+// the first is taken for as much as after it, by the time under load. What was spent
+// before the last is given as it is, for nobody asks any more once what counts has
+// ended; only what is answered late is in it too. Where even the first was after that,
+// nothing is known and all is 0.
 type Serving struct {
 	Result    *load.Result
 	Services  int
 	Wall      time.Duration // between the readings of processor time, about Result.Elapsed
+	BeginLate time.Duration // by which the first of them was later than the begin of what counts
+	EndLate   time.Duration // by which the last of them was later than its end
 	CPU       time.Duration // that the services' own processes spent within Result.Elapsed
 	ShimCPU   time.Duration // of their shims; in CPU or SharedCPU too
 	SharedCPU time.Duration // of the shared processes, such as a daemon
 	Memory    Usage         // at the end, where it was asked for
 	Division  Division      // of the processors
+
+	skewed bool // of several windows as one: one of them was
 }
 
 // ErrNoneAnswered is wrapped by the error of Serve where no request was answered within
@@ -122,10 +129,15 @@ func putLoad(ctx context.Context, services []runtime.Service, plan load.Plan, sc
 // run makes the load and takes the readings.
 func (s *Serving) run(ctx context.Context, services []runtime.Service, plan load.Plan, script Script, opts ServingOptions) error {
 	var before, after reading
+	var begin, end time.Time
 	var unread error
 	events := load.Events{
-		Begin: func() { before, unread = watch(services).read(ctx) },
-		End: func() {
+		Begin: func(at time.Time) {
+			begin = at
+			before, unread = watch(services).read(ctx)
+		},
+		End: func(at time.Time) {
+			end = at
 			if unread != nil {
 				return
 			}
@@ -139,14 +151,20 @@ func (s *Serving) run(ctx context.Context, services []runtime.Service, plan load
 	switch {
 	case err != nil:
 		return because(ctx, fmt.Errorf("load on %d services: %w", s.Services, err))
+	case s.Result == nil:
+		return fmt.Errorf("load on %d services: the %T told nobody what came of it", s.Services, opts.Loader)
 	case unread != nil:
 		return fmt.Errorf("load on %d services: %w", s.Services, unread)
 	case before.at.IsZero() || after.at.IsZero():
 		return fmt.Errorf("load on %d services: the %T told nobody when what counts began or ended", s.Services, opts.Loader)
 	}
-	s.Wall = after.at.Sub(before.at)
+	s.Wall, s.BeginLate, s.EndLate = after.at.Sub(before.at), before.at.Sub(begin), after.at.Sub(end)
+	under := s.Result.Elapsed - s.BeginLate
 	within := func(spent time.Duration) time.Duration {
-		return time.Duration(float64(spent) * s.Result.Elapsed.Seconds() / s.Wall.Seconds())
+		if under <= 0 {
+			return 0
+		}
+		return time.Duration(float64(spent) * s.Result.Elapsed.Seconds() / under.Seconds())
 	}
 	s.CPU = within(after.CPU - before.CPU)
 	s.SharedCPU = within(after.SharedCPU - before.SharedCPU)

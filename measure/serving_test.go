@@ -49,7 +49,7 @@ func TestServeChargesCPU(t *testing.T) {
 		name      string
 		got, want time.Duration
 	}{{"own", s.CPU, 300 * time.Millisecond}, {"shims'", s.ShimCPU, 100 * time.Millisecond}, {"shared", s.SharedCPU, 50 * time.Millisecond}} {
-		if spent := spentIn(s, c.got); spent < c.want || spent > c.want+25*time.Millisecond {
+		if spent := spentIn(s, c.got); spent < c.want-time.Microsecond || spent > c.want+25*time.Millisecond {
 			t.Errorf("the %s processor time is %v of %v, want %v", c.name, spent, s.Wall, c.want)
 		}
 	}
@@ -76,10 +76,47 @@ func TestServeChargesCPU(t *testing.T) {
 	}
 }
 
-// spentIn is the processor time that was read, of which Serving has what is by
-// proportion of what counts: a planted second.
-func spentIn(s *measure.Serving, spent time.Duration) time.Duration {
-	return time.Duration(spent.Seconds() * float64(s.Wall))
+// spentIn is the processor time that was read, which Serving has made up for what was
+// spent before.
+func spentIn(s *measure.Serving, cpu time.Duration) time.Duration {
+	all := s.Result.Elapsed
+	return time.Duration(cpu.Seconds() * float64(all-s.BeginLate) / all.Seconds())
+}
+
+// What was spent before the first reading is made up for; that the last one is late
+// makes nothing less, since nobody asks any more.
+func TestServeReadsLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		begin, end time.Duration // by which the readings of a second are late
+		least      time.Duration // where 100 ms are spent between; 0 is none
+		skewed     bool
+	}{
+		"in time":           {0, 0, 100 * ms, false},
+		"the first":         {500 * ms, 0, 200 * ms, true},
+		"the last":          {0, 500 * ms, 100 * ms, true},
+		"both":              {500 * ms, 500 * ms, 200 * ms, true},
+		"the first, by all": {time.Second, 0, 0, true},
+		"the first, longer": {2 * time.Second, 0, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChild(t)
+			l := &plantedLoad{
+				result:    func(load.Plan) *load.Result { return served(1000, time.Millisecond) },
+				within:    func() { c.tell(t, "compute", 100) },
+				beginLate: tt.begin, endLate: tt.end,
+			}
+			s, err := measure.Serve(t.Context(), []runtime.Service{newStand(1, c.pid)}, load.Plan{}, measure.Script{}, measure.ServingOptions{Loader: l})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.CPU < tt.least || spentIn(s, s.CPU) > 125*ms || tt.least == 0 && s.CPU > 0 {
+				t.Errorf("%v were spent, of %v that were read, want %v", s.CPU, spentIn(s, s.CPU), tt.least)
+			}
+			if s.BeginLate < tt.begin || s.EndLate < tt.end || tt.skewed && !s.Skewed() {
+				t.Errorf("the readings are late by %v and %v, want %v and %v; skewed: %v", s.BeginLate, s.EndLate, tt.begin, tt.end, s.Skewed())
+			}
+		})
+	}
 }
 
 // Processes that the services have started under load count with all that they spent.
@@ -99,8 +136,8 @@ func TestServeCountsNewProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if own, shims := spentIn(s, s.CPU), spentIn(s, s.ShimCPU); own < 100*time.Millisecond || shims < 100*time.Millisecond {
-		t.Errorf("own processes spent %v, shims %v", own, shims)
+	if s.CPU < 100*time.Millisecond || s.ShimCPU < 100*time.Millisecond {
+		t.Errorf("own processes spent %v, shims %v", s.CPU, s.ShimCPU)
 	}
 	if alone := old.usage(t, measure.Memory).Own.PSS; s.Memory.Own.PSS <= alone {
 		t.Errorf("both have %d B in memory, one alone %d", s.Memory.Own.PSS, alone)
@@ -133,11 +170,76 @@ func TestServeLosesProcesses(t *testing.T) {
 }
 
 func TestServingSkewed(t *testing.T) {
-	for wall, want := range map[time.Duration]bool{890 * ms: true, 910 * ms: false, time.Second: false, 1090 * ms: false, 1110 * ms: true} {
-		s := &measure.Serving{Result: served(1, time.Millisecond), Wall: wall}
-		if s.Skewed() != want {
-			t.Errorf("readings of %v over a second are skewed: %v", wall, s.Skewed())
+	for late, want := range map[time.Duration]bool{0: false, 90 * ms: false, 110 * ms: true} {
+		for _, s := range []*measure.Serving{{BeginLate: late}, {EndLate: late}, {BeginLate: late, EndLate: late}} {
+			s.Result = served(1, time.Millisecond)
+			if s.Skewed() != want {
+				t.Errorf("readings of a second that are late by %v and %v are skewed: %v", s.BeginLate, s.EndLate, s.Skewed())
+			}
 		}
+	}
+	// One window that is takes two others with it that are not.
+	all := measure.CurveStep{Windows: []*measure.Serving{
+		{Result: served(1, time.Millisecond)}, {Result: served(1, time.Millisecond), EndLate: 110 * ms}, {Result: served(1, time.Millisecond)},
+	}}
+	if s := all.Serving(); !s.Skewed() || s.EndLate != 110*ms {
+		t.Errorf("late by %v of %v: skewed %v", s.EndLate, s.Result.Elapsed, s.Skewed())
+	}
+}
+
+// A percentile is of all requests, those that failed being the slowest.
+func TestServingPercentile(t *testing.T) {
+	of := func(fast, slow, failed int64) *measure.Serving {
+		r := served(fast, time.Millisecond)
+		r.Latency.RecordValues(int64(time.Second), slow)
+		r.Failed = failed
+		return &measure.Serving{Result: r}
+	}
+	for _, tt := range []struct {
+		fast, slow, failed int64
+		p                  float64
+		want               time.Duration // 0 for none
+	}{
+		{9900, 100, 0, 99, time.Millisecond},
+		{9899, 101, 0, 99, time.Second},
+		{9810, 91, 99, 99, time.Second}, // by the answered alone a millisecond
+		{9899, 2, 99, 99, time.Second},
+		{9900, 1, 99, 99, time.Millisecond},
+		{9900, 0, 100, 99, time.Millisecond},
+		{9899, 0, 101, 99, 0},
+		{9899, 2, 99, 99.9, 0},
+		{4000, 1000, 5000, 50, time.Second},
+		{4000, 999, 5001, 50, 0},
+		{0, 0, 1000, 50, 0},
+		{5, 0, 1, 50, time.Millisecond},
+		{4, 0, 1, 50, 0}, // too few
+	} {
+		v, ok := of(tt.fast, tt.slow, tt.failed).Percentile(tt.p)
+		if ok != (tt.want > 0) || v.Round(tt.want/100) != tt.want {
+			t.Errorf("of %d fast, %d slow and %d that failed p%v is %v, %v; want %v", tt.fast, tt.slow, tt.failed, tt.p, v, ok, tt.want)
+		}
+	}
+}
+
+// A Loader need not have histograms.
+func TestServingWithoutHistograms(t *testing.T) {
+	l := &plantedLoad{result: func(p load.Plan) *load.Result {
+		return &load.Result{Elapsed: time.Second, Requests: 1000, Completed: 1000, Offered: int64(p.Rate)}
+	}}
+	s, err := measure.Serve(t.Context(), []runtime.Service{newStand(1)}, load.Plan{Rate: 1000}, measure.Script{}, measure.ServingOptions{Loader: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if units := unitsOf(s.Metrics()); !slices.Equal(units, []string{"req/s", "achieved-%"}) {
+		t.Errorf("%v", s.Metrics())
+	}
+	_, err = measure.Needed(t.Context(), fleetHere(t), load.Plan{Rate: 1000}, again(measure.Script{}), measure.NeedOptions{P99: time.Second, Most: 1, Serving: measure.ServingOptions{Loader: l}})
+	if err == nil || !saying("do not tell the latency")(err) {
+		t.Errorf("error %v", err)
+	}
+	c, err := measure.ScalingCurve(t.Context(), fleetHere(t), load.Plan{}, again(measure.Script{}), measure.CurveOptions{Instances: []int{1, 2}, Serving: measure.ServingOptions{Loader: l}})
+	if err != nil || len(c.Efficiency()) > 0 {
+		t.Errorf("%+v, error %v", c, err)
 	}
 }
 
@@ -215,6 +317,7 @@ func TestServeFails(t *testing.T) {
 		{name: "no load", services: []runtime.Service{newStand(1)}, loader: &plantedLoad{err: errPlanted}, is: []error{errPlanted}, says: "load on 1 services"},
 		{name: "no load, for the service has ended", services: []runtime.Service{newStand(1), dead}, loader: &plantedLoad{err: errPlanted}, is: []error{errPlanted, measure.ErrServiceEnded}, says: "it was killed"},
 		{name: "no events", services: []runtime.Service{newStand(1)}, loader: &plantedLoad{mute: true}, says: "told nobody"},
+		{name: "no result", services: []runtime.Service{newStand(1)}, loader: &plantedLoad{result: func(load.Plan) *load.Result { return nil }}, says: "what came of it"},
 		{name: "process not there", services: []runtime.Service{newStand(1, -1)}, says: "process -1", is: []error{unix.ESRCH}},
 		{name: "one of two has ended", services: []runtime.Service{newStand(1), dead}, loader: &plantedLoad{}, is: []error{measure.ErrServiceEnded}, failed: 40, says: "127.0.0.1:4"},
 	}
@@ -353,8 +456,8 @@ type killer struct {
 
 func (k killer) Run(ctx context.Context, p load.Plan, scenario string, parameters load.Parameters, events load.Events) (*load.Result, error) {
 	begin := events.Begin
-	events.Begin = func() {
-		begin()
+	events.Begin = func(at time.Time) {
+		begin(at)
 		time.AfterFunc(p.Duration/4, func() { unix.Kill(k.pid, unix.SIGKILL) })
 	}
 	return k.Loader.Run(ctx, p, scenario, parameters, events)

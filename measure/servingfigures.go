@@ -23,36 +23,48 @@ func (s *Serving) Throughput() float64 {
 	return float64(s.Result.Completed) / s.Result.Elapsed.Seconds()
 }
 
-// mostSkew is the share of what counts by which the readings of processor time may be
-// further or less far apart.
+// mostSkew is the share of what counts by which a reading of processor time may be late.
 const mostSkew = 0.1
 
-// Skewed tells whether the readings of processor time were over more than 10 % more or
-// less time than what counts: so much of that time the services may not have been under
-// load, and what they spent on a request is uncertain by as much. The harness was not
-// let run when it should have been: take a longer window or a machine that does less.
+// Skewed tells whether a reading of processor time was late by more than 10 % of what
+// counts: what the services spent on a request is then uncertain, by as much where that
+// was the first, and by what they do when nobody asks and for who is answered late
+// where it was the last. The harness was not let run when it should have been: take a
+// longer window or a machine that does less. Several windows as one are skewed where
+// one of them is.
 func (s *Serving) Skewed() bool {
-	return math.Abs(s.Wall.Seconds()-s.Result.Elapsed.Seconds()) > mostSkew*s.Result.Elapsed.Seconds()
+	return s.skewed || max(s.BeginLate, s.EndLate).Seconds() > mostSkew*s.Result.Elapsed.Seconds()
 }
 
-// Percentile returns the latency of the requests that were answered rightly at a
-// percentile, by the histogram and so to three digits. ok is false where there were too
-// few to carry it, as in Distribution.Percentile, and where the percentile of all
-// requests is one that failed: with 1 of 100 failed there is a p99 and no p99.9.
+// Percentile returns the latency at a percentile of all requests, by the histogram and
+// so to three digits. Those that failed are slower than any that was answered rightly.
+// ok is false where there were too few to carry it, as in Distribution.Percentile, and
+// where the one at the percentile failed: with 1 of 100 failed there is a p99, which is
+// the slowest of the 99, and no p99.9.
 func (s *Serving) Percentile(p float64) (value time.Duration, ok bool) {
-	h := s.Result.Latency
-	if n := h.TotalCount(); p*float64(n+s.Result.Failed) > 100*float64(n) {
-		return 0, false
-	}
-	return carriedBy(h, p)
+	return carriedBy(s.Result.Latency, s.Result.Failed, p)
 }
 
-// carriedBy returns a value of a histogram of nanoseconds where that carries it.
-func carriedBy(h *hdrhistogram.Histogram, p float64) (value time.Duration, ok bool) {
-	if n := h.TotalCount(); n > math.MaxInt || !carried(int(n), p) {
+// carriedBy returns a value of nanoseconds in a histogram and some more that are above
+// all of it, where so many carry it and it is not one of these.
+func carriedBy(h *hdrhistogram.Histogram, above int64, p float64) (value time.Duration, ok bool) {
+	n := count(h)
+	if n+above > math.MaxInt || !carried(int(n+above), p) {
 		return 0, false
 	}
-	return time.Duration(h.ValueAtPercentile(p)), true
+	r := int64(rank(int(n+above), p))
+	if r > n {
+		return 0, false
+	}
+	return time.Duration(h.ValueAtPercentile(100 * float64(r) / float64(n))), true
+}
+
+// count is how many values a histogram has, none where a Loader has left it out.
+func count(h *hdrhistogram.Histogram) int64 {
+	if h == nil {
+		return 0
+	}
+	return h.TotalCount()
 }
 
 // Metrics returns the throughput in req/s; the latency at those Percentiles that the
@@ -76,7 +88,7 @@ func (s *Serving) Metrics() []Metric {
 			ms = append(ms, Metric{float64(v), percentileUnit(p)})
 		}
 	}
-	if s.Result.Latency.TotalCount() > 0 {
+	if count(s.Result.Latency) > 0 {
 		ms = append(ms, Metric{float64(s.Result.Latency.Max()), "max-ns"})
 	}
 	for _, spent := range []struct {
@@ -92,12 +104,12 @@ func (s *Serving) Metrics() []Metric {
 			ms = append(ms, Metric{float64(spent.time) / float64(s.Result.Completed), spent.unit})
 		}
 	}
-	if v, ok := carriedBy(s.Result.Wait, 99); ok {
+	if v, ok := carriedBy(s.Result.Wait, 0, 99); ok {
 		ms = append(ms, Metric{float64(v), "client-wait-p99-ns"})
 	}
 	if s.Result.Offered > 0 {
 		ms = append(ms, Metric{100 * s.Result.Achieved(), "achieved-%"})
-		if v, ok := carriedBy(s.Result.Lag, 99); ok {
+		if v, ok := carriedBy(s.Result.Lag, 0, 99); ok {
 			ms = append(ms, Metric{float64(v), "lag-p99-ns"})
 		}
 	}

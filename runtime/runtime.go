@@ -19,8 +19,12 @@
 // encodes it, and returns the length of the answer, which is at the address answer if
 // it fits in capacity. Else nothing was written there, and sql_again fetches the same
 // answer, or returns its length again. An answer of more than 64 KiB is there until it
-// was fetched: then its length is 0. A request, or room for an answer, that is not
+// was fetched, and at a server until the instance has answered its client: then its
+// length is 0. A request, or room for an answer, that is not
 // within the guest's memory is a trap, and nothing was done.
+//
+// The host opens the database before there is a guest. Such a guest has no directory,
+// in which it could put another file in the place of its database.
 //
 // Each instance has a session of its own, from its first sql to its end. As a server
 // an instance that answers in the midst of a transaction has failed: the transaction
@@ -121,6 +125,18 @@ const (
 // starts. Unload forgets it, so that the next start is a first one again.
 type Unloader interface {
 	Unload(context.Context) error
+}
+
+// A Shipped image, or image of a server, tells what another machine of the same kind
+// would have to be given for the guest to start there without being compiled. Images of
+// containers are none: they are shipped as images.
+type Shipped interface {
+	// Files returns the paths of what is the guest's own: the module, what it was
+	// compiled to, or both where the engine reads both.
+	Files() []string
+	// HostFiles returns the paths of the program that runs the guest and of the shared
+	// libraries that it is linked with, the C library among them.
+	HostFiles(context.Context) ([]string, error)
 }
 
 // A StartTimer is an image whose starts are too short to be timed through a

@@ -99,7 +99,7 @@ func (c *conn) connect(now int64) error {
 	l := c.loop
 	fd, err := unix.Socket(c.target.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return fmt.Errorf("load: making connection %d of %d (more open files may be had by ulimit -n): %w", l.sockets+1, l.run.plan.Connections, err)
+		return fmt.Errorf("load: making the connection of user %d of %d (more open files may be had by ulimit -n): %w", c.number+1, l.run.plan.Connections, err)
 	}
 	l.sockets++
 	c.fd, c.since = fd, now

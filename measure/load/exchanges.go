@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +17,18 @@ import (
 type Exchanges []workload.Exchange
 
 var errNoExchanges = errors.New("load: there are no exchanges to make")
+
+// ParseExchanges is the Maker of Exchanges, of a list of them as JSON.
+func ParseExchanges(p Parameters) (Scenario, error) {
+	var e Exchanges
+	if err := json.Unmarshal(p, &e); err != nil {
+		return nil, err
+	}
+	if len(e) == 0 {
+		return nil, errNoExchanges
+	}
+	return e, nil
+}
 
 // User implements Scenario.
 func (e Exchanges) User(n int) User {

@@ -37,6 +37,7 @@ type task struct {
 // the result or why there is none.
 type message struct {
 	Event  string  `json:"event,omitempty"`
+	At     int64   `json:"at,omitempty"` // of an event, as toClock has it
 	Result *Result `json:"result,omitempty"`
 	Error  string  `json:"error,omitempty"`
 }
@@ -92,7 +93,7 @@ func (g Generator) Run(ctx context.Context, plan Plan, scenario string, p Parame
 		return nil, fmt.Errorf("load: the parameters of scenario %s: %w", scenario, err)
 	}
 	// The process dies with the thread that has made it, which must not end
-	// before, and inherits its processors.
+	// before, and inherits its processors. On these nothing else is done meanwhile.
 	err = osthread.Do(func() (err error) {
 		result, err = generate(ctx, path, settled.most(), what, events)
 		return err
@@ -141,7 +142,7 @@ func generate(ctx context.Context, path string, most time.Duration, what []byte,
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("load: starting generator %s: %w", path, err)
 	}
-	result, err := converse(in, out, what, events)
+	result, err := elsewhere(func() (*Result, error) { return converse(in, out, what, events) })
 	if err != nil && bounded.Err() == nil {
 		kill(cmd) // it may be one that never ends
 	}
@@ -163,6 +164,20 @@ func generate(ctx context.Context, path string, most time.Duration, what []byte,
 	}
 	return result, nil
 }
+
+// elsewhere calls a function on a thread that is not the caller's, which waits.
+func elsewhere(f func() (*Result, error)) (result *Result, err error) {
+	err = errExited
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result, err = f()
+	}()
+	<-done
+	return result, err
+}
+
+var errExited = errors.New("an event ended its goroutine rather than return")
 
 // kill ends a process and those that it has started.
 func kill(cmd *exec.Cmd) error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
@@ -192,9 +207,9 @@ func converse(in io.Writer, out io.Reader, what []byte, events Events) (*Result,
 		case m.Result != nil:
 			return m.Result, nil
 		case m.Event == eventBegin && events.Begin != nil:
-			events.Begin()
+			events.Begin(fromClock(m.At))
 		case m.Event == eventEnd && events.End != nil:
-			events.End()
+			events.End(fromClock(m.At))
 		}
 	}
 }

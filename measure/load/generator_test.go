@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/measure/load"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -60,8 +62,8 @@ func TestGenerator(t *testing.T) {
 			var events []string
 			plan := load.Plan{Addresses: []string{address}, Connections: 10, Rate: 1000, Duration: 200 * time.Millisecond, Warmup: 50 * time.Millisecond}
 			r, err := tt.g.Run(t.Context(), plan, "exchanges", exchanges(hello), load.Events{
-				Begin: func() { events = append(events, "begin") },
-				End:   func() { events = append(events, "end") },
+				Begin: func(time.Time) { events = append(events, "begin") },
+				End:   func(time.Time) { events = append(events, "end") },
 			})
 			var none *workload.Unavailable
 			if errors.As(err, &none) {
@@ -81,6 +83,65 @@ func TestGenerator(t *testing.T) {
 				t.Errorf("processes %v are left", left)
 			}
 		})
+	}
+}
+
+// Events tell of the time that they are about, however late they are heard, and are
+// heard on other processors than the generator's.
+func TestEvents(t *testing.T) {
+	t.Setenv(role, "generator")
+	var anywhere unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &anywhere); err != nil {
+		t.Fatal(err)
+	}
+	plan := load.Plan{Addresses: []string{serve(t, helloServer)}, Warmup: 50 * time.Millisecond, Duration: 100 * time.Millisecond, CPUs: []int{lastProcessor(t)}}
+	for name, run := range map[string]func(load.Events) (*load.Result, error){
+		"here": func(e load.Events) (*load.Result, error) { return load.Run(t.Context(), plan, hello, e) },
+		"generator": func(e load.Events) (*load.Result, error) {
+			return load.Generator{Path: self()}.Run(t.Context(), plan, "exchanges", exchanges(hello), e)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			where := func() {
+				var here unix.CPUSet
+				if err := unix.SchedGetaffinity(0, &here); err != nil || here != anywhere {
+					t.Errorf("an event is heard on %d processors of %d, error %v", here.Count(), anywhere.Count(), err)
+				}
+			}
+			before := time.Now()
+			var begin, heard, end time.Time
+			_, err := run(load.Events{
+				Begin: func(at time.Time) {
+					where()
+					begin = at
+					time.Sleep(time.Until(at.Add(2 * plan.Duration)))
+					heard = time.Now()
+				},
+				End: func(at time.Time) {
+					where()
+					end = at
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if begin.Before(before.Add(plan.Warmup)) || !begin.Before(end) || !end.Before(heard) {
+				t.Errorf("what counts, which is %v, began %v after the call and ended %v after that; its beginning was heard of until %v after that", plan.Duration, begin.Sub(before), end.Sub(begin), heard.Sub(begin))
+			}
+		})
+	}
+}
+
+// A harness that gives up an event does not wait for the result.
+func TestEventThatExits(t *testing.T) {
+	t.Setenv(role, "generator")
+	plan := load.Plan{Addresses: []string{serve(t, helloServer)}, Duration: time.Hour}
+	r, err := load.Generator{Path: self()}.Run(t.Context(), plan, "exchanges", exchanges(hello), load.Events{Begin: func(time.Time) { runtime.Goexit() }})
+	if r != nil || err == nil || !strings.Contains(err.Error(), "an event ended its goroutine") {
+		t.Errorf("%+v, error %v", r, err)
+	}
+	if left := children(t, os.Getpid()); len(left) > 0 {
+		t.Errorf("processes %v are left", left)
 	}
 }
 
@@ -109,7 +170,7 @@ func TestGeneratorFails(t *testing.T) {
 		{"no such scenario", self(), "hunger", nil, `there is no scenario "hunger"; there are: affinity, exchanges, exits, hangs`, noExit},
 		{"no parameters", self(), "exchanges", nil, "scenario exchanges: unexpected end of JSON input", noExit},
 		{"other parameters", self(), "exchanges", load.Parameters(`{"a": 1}`), "cannot unmarshal object", noExit},
-		{"no exchanges", self(), "exchanges", load.Parameters(`[]`), "there is none", noExit},
+		{"no exchanges", self(), "exchanges", load.Parameters(`[]`), "there are no exchanges to make", noExit},
 		{"parameters that are no JSON", self(), "exchanges", load.Parameters(`{`), "the parameters of scenario exchanges", noExit},
 		{"no program", "/no/such/program", "exchanges", nil, "/no/such/program", func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
 		{"another program", "/bin/true", "exchanges", nil, "it ended with exit status 0", isExit},
@@ -157,7 +218,7 @@ func TestGeneratorCancelled(t *testing.T) {
 	descriptors := open(t)
 	for i := range 10 {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		events := load.Events{Begin: func() { cancel(why) }}
+		events := load.Events{Begin: func(time.Time) { cancel(why) }}
 		if i > 0 {
 			timer := time.AfterFunc(time.Duration(i)*3*time.Millisecond, func() { cancel(why) })
 			defer timer.Stop()
@@ -183,7 +244,7 @@ func TestGeneratorIsStopped(t *testing.T) {
 	for _, connections := range []int{1, 100} {
 		plan := load.Plan{Addresses: []string{serve(t, helloServer)}, Connections: connections, Rate: 1000, Duration: time.Second, Timeout: time.Minute}
 		var stopped sync.WaitGroup
-		r, err := load.Generator{Path: self()}.Run(t.Context(), plan, "exchanges", exchanges(hello), load.Events{Begin: func() {
+		r, err := load.Generator{Path: self()}.Run(t.Context(), plan, "exchanges", exchanges(hello), load.Events{Begin: func(time.Time) {
 			for _, pid := range children(t, os.Getpid()) {
 				stopped.Go(func() {
 					if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -301,6 +362,23 @@ func TestMerge(t *testing.T) {
 	}
 	if none := load.Merge(); none.Latency.TotalCount() != 0 || none.Achieved() != 1 {
 		t.Errorf("nothing merged: %+v", none)
+	}
+}
+
+// A result without histograms has empty ones in another process.
+func TestResultWithoutHistograms(t *testing.T) {
+	b, err := json.Marshal(&load.Result{Requests: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got load.Result
+	if err := json.Unmarshal(b, &got); err != nil || got.Requests != 1 {
+		t.Fatalf("%s is %+v, error %v", b, got, err)
+	}
+	for _, h := range []*hdrhistogram.Histogram{got.Latency, got.Lag, got.Wait} {
+		if h == nil || h.TotalCount() != 0 {
+			t.Errorf("of %s a histogram is %+v", b, h)
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ package load
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
 
 // A Scenario says what is asked and what is right.
@@ -74,12 +75,13 @@ type User interface {
 	Failed()
 }
 
-// Events are told as a run goes, by one goroutine that takes no part in the load;
-// nil functions are not called. A run that fails or is cancelled may leave them
-// out.
+// Events are told as a run goes, by one goroutine that takes no part in the load and
+// has no thread or processor of it; nil functions are not called. They are told a
+// moment later than what they are about, which was at the time given. A run that fails
+// or is cancelled may leave them out.
 type Events struct {
-	Begin func() // the warm-up is over: what counts begins
-	End   func() // what counts has ended; answers may still be waited for
+	Begin func(at time.Time) // the warm-up is over: what counts begins
+	End   func(at time.Time) // what counts has ended; answers may still be waited for
 }
 
 // Parameters are what a scenario is made of in another process.

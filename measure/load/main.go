@@ -67,14 +67,14 @@ func (t *task) do(ctx context.Context, scenarios map[string]Maker, out *json.Enc
 	goruntime.GOMAXPROCS(plan.Threads + 1)
 	plan.Plan.CPUs = nil // all of this process is there already
 	var begin, end time.Duration
-	tell := func(event string) {
-		if err := out.Encode(message{Event: event}); err != nil {
+	tell := func(event string, at time.Time) {
+		if err := out.Encode(message{Event: event, At: toClock(at)}); err != nil {
 			fmt.Fprintln(os.Stderr, "load generator: telling an event:", err)
 		}
 	}
 	result, err := Run(ctx, plan.Plan, s, Events{
-		Begin: func() { begin = processTime(); tell(eventBegin) },
-		End:   func() { end = processTime(); tell(eventEnd) },
+		Begin: func(at time.Time) { begin = processTime(); tell(eventBegin, at) },
+		End:   func(at time.Time) { end = processTime(); tell(eventEnd, at) },
 	})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package load_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -18,7 +17,7 @@ const role = "WASMBENCH_LOAD_TEST"
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "generator":
-		load.Main(map[string]load.Maker{"exchanges": exchangesOf, "affinity": affinityOf, "exits": exits, "hangs": hangs})
+		load.Main(map[string]load.Maker{"exchanges": load.ParseExchanges, "affinity": affinityOf, "exits": exits, "hangs": hangs})
 	case "harness":
 		// It runs a generator on the address in its argument until it is killed.
 		os.Setenv(role, "generator")
@@ -37,17 +36,6 @@ func self() string {
 		panic(err)
 	}
 	return path
-}
-
-func exchangesOf(p load.Parameters) (load.Scenario, error) {
-	var e load.Exchanges
-	if err := json.Unmarshal(p, &e); err != nil {
-		return nil, err
-	}
-	if len(e) == 0 {
-		return nil, errors.New("there is none")
-	}
-	return e, nil
 }
 
 // exits is a scenario whose maker is the end of the process.

@@ -105,10 +105,13 @@ func (w *wire) histograms() map[*[]byte]**hdrhistogram.Histogram {
 }
 
 // MarshalJSON encodes durations in nanoseconds and histograms in HdrHistogram's
-// own compressed encoding.
+// own compressed encoding, null where there is none.
 func (r *Result) MarshalJSON() ([]byte, error) {
 	w := wire{bare: (*bare)(r)}
 	for encoded, h := range w.histograms() {
+		if *h == nil {
+			continue
+		}
 		var err error
 		if *encoded, err = (*h).Encode(hdrhistogram.V2CompressedEncodingCookieBase); err != nil {
 			return nil, fmt.Errorf("encoding a histogram: %w", err)
@@ -117,13 +120,17 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON decodes what MarshalJSON gives.
+// UnmarshalJSON decodes what MarshalJSON gives. A histogram that is lacking is empty.
 func (r *Result) UnmarshalJSON(b []byte) error {
 	w := wire{bare: new(bare)}
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
 	for encoded, h := range w.histograms() {
+		if len(*encoded) == 0 {
+			*h = newHistogram()
+			continue
+		}
 		var err error
 		if *h, err = hdrhistogram.Decode(*encoded); err != nil {
 			return fmt.Errorf("decoding a histogram: %w", err)

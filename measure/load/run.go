@@ -81,12 +81,13 @@ func (r *run) do(ctx context.Context, s Scenario, events Events) (*Result, error
 	}()
 	for _, e := range []struct {
 		reached chan struct{}
-		tell    func()
-	}{{r.begun, events.Begin}, {r.ended, events.End}} {
+		at      int64
+		tell    func(time.Time)
+	}{{r.begun, r.begin, events.Begin}, {r.ended, r.end, events.End}} {
 		select {
 		case <-e.reached:
 			if e.tell != nil && ctx.Err() == nil {
-				e.tell()
+				e.tell(r.clock.Add(time.Duration(e.at)))
 			}
 		case <-ctx.Done():
 		}

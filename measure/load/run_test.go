@@ -235,7 +235,7 @@ func TestFailures(t *testing.T) {
 					plan.Rate = 100
 				}
 				ended := false
-				r, err := load.Run(t.Context(), plan, hello, load.Events{End: func() { ended = true }})
+				r, err := load.Run(t.Context(), plan, hello, load.Events{End: func(time.Time) { ended = true }})
 				if err != nil || !ended {
 					t.Fatalf("ended %t, error %v", ended, err)
 				}
@@ -552,7 +552,10 @@ func TestOverload(t *testing.T) {
 // A service that keeps up achieves the whole rate, also without a warm-up in which its
 // first answers might come.
 func TestAchieved(t *testing.T) {
-	const answer, second = 500 * time.Millisecond, time.Second
+	t.Parallel() // it waits most of the time
+	// Half the requests of what counts are under way at its end: those that keep up
+	// are told from others though this machine stalls for a second.
+	const rate, answer, window = 50, 2 * time.Second, 4 * time.Second
 	steady := func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(answer)
 		helloServer(w, r)
@@ -573,29 +576,29 @@ func TestAchieved(t *testing.T) {
 		begin       func()
 		least, most float64
 	}{
-		{"keeps up", answer, steady, nil, 0.7, 1},
-		{"keeps up without a warm-up", 0, steady, nil, 0.7, 1},
-		{"keeps up, its first answer was faster", answer + answer/2, slower, nil, 0.7, 1},
+		{"keeps up", answer, steady, func() {}, 0.7, 1},
+		{"keeps up without a warm-up", 0, steady, func() {}, 0.7, 1},
+		{"keeps up, its first answer was faster", answer + answer/2, slower, func() {}, 0.7, 1},
 		// The backlog of the stall is answered within what counts.
 		{"stalls as counting begins", answer / 2, func(w http.ResponseWriter, r *http.Request) { <-begun; helloServer(w, r) }, func() { close(begun) }, 0.7, 1},
 		{"overloaded", answer / 2, func(w http.ResponseWriter, r *http.Request) {
 			one.Lock()
-			time.Sleep(25 * time.Millisecond)
+			time.Sleep(5 * time.Second / rate / 2)
 			one.Unlock()
 			helloServer(w, r)
-		}, nil, 0, 0.6},
+		}, func() {}, 0, 0.6},
 	}
 	var all sync.WaitGroup
 	for _, tt := range tests {
-		plan := load.Plan{Addresses: []string{serve(t, tt.serve)}, Connections: 100, Rate: 100, Warmup: tt.warmup, Duration: second, Timeout: time.Minute}
+		plan := load.Plan{Addresses: []string{serve(t, tt.serve)}, Connections: 200, Rate: rate, Warmup: tt.warmup, Duration: window, Timeout: time.Minute}
 		all.Go(func() {
-			r, err := load.Run(t.Context(), plan, hello, load.Events{Begin: tt.begin})
+			r, err := load.Run(t.Context(), plan, hello, load.Events{Begin: func(time.Time) { tt.begin() }})
 			if err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 				return
 			}
 			consistent(t, r)
-			if a := r.Achieved(); a < tt.least || a > tt.most || r.Requests != 100 {
+			if a := r.Achieved(); a < tt.least || a > tt.most || r.Requests != rate*int64(window.Seconds()) {
 				t.Errorf("%s: %v achieved, want %v to %v; %d right, %d completed, %d late, backlog %d", tt.name, a, tt.least, tt.most, r.Requests, r.Completed, r.Late, r.Backlog)
 			}
 		})
@@ -629,7 +632,7 @@ func TestLag(t *testing.T) {
 func TestLate(t *testing.T) {
 	over := make(chan struct{})
 	plan := brief(serve(t, func(w http.ResponseWriter, r *http.Request) { <-over; helloServer(w, r) }))
-	r, err := load.Run(t.Context(), plan, hello, load.Events{End: func() { close(over) }})
+	r, err := load.Run(t.Context(), plan, hello, load.Events{End: func(time.Time) { close(over) }})
 	if err != nil || r.Requests != 0 || r.Completed != 0 || r.Failed != 0 || r.Late != 4 {
 		t.Errorf("%+v, error %v", r, err)
 	}
@@ -902,6 +905,59 @@ func TestCancel(t *testing.T) {
 	if _, err := load.Run(ctx, load.Plan{Addresses: []string{address}}, hello, load.Events{}); err != why {
 		t.Errorf("cancelled before: error %v", err)
 	}
+}
+
+// Where there are not files enough for all connections it is told of all threads' how
+// many there are.
+func TestTooFewFiles(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts: that would take files too
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	const each = 20 // connections of a thread
+	few := before
+	few.Cur = limitFor(t, 2*3+each+each/2)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err = load.Run(t.Context(), load.Plan{Addresses: []string{l.Addr().String()}, Connections: 2 * each, Threads: 2}, hello, load.Events{})
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Fatalf("error %v", err)
+	}
+	_, says, _ := strings.Cut(err.Error(), "the connection of user ")
+	user, all := 0, 0
+	if n, _ := fmt.Sscanf(says, "%d of %d", &user, &all); n != 2 || all != 2*each || user <= each || user > all {
+		t.Errorf("error %v", err)
+	}
+}
+
+// limitFor returns the limit at which this process may open so many more files.
+func limitFor(t *testing.T, more int) (limit uint64) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := map[string]bool{}
+	for _, e := range entries {
+		taken[e.Name()] = true
+	}
+	for ; more > 0; limit++ {
+		if !taken[fmt.Sprint(limit)] {
+			more--
+		}
+	}
+	return limit
 }
 
 // A run that is over leaves nothing either.

@@ -2,12 +2,7 @@ package containerd_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"testing"
 
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -41,42 +36,27 @@ type held struct {
 	Network string
 }
 
-// holdServers starts a server on a bridge on both runtimes, writes what they are
-// and waits. It leaves nothing where that fails.
-func holdServers() (err error) {
-	dir, err := os.MkdirTemp("", "hold")
-	if err != nil {
-		return err
-	}
-	closes := []func() error{func() error { return os.RemoveAll(dir) }}
-	defer func() {
-		for _, end := range slices.Backward(closes) {
-			err = errors.Join(err, end())
-		}
-	}()
+// servers starts a server on a bridge on both runtimes and returns what they are.
+func (h *holding) servers() (all []held, err error) {
 	c := containerd.New(containerd.Options{})
-	closes = append(closes, c.Close)
-	var all []held
+	h.add(c.Close)
 	for _, r := range []runtime.Server{runc.New(runc.Options{}).(runtime.Server), c} {
-		img, err := r.PrepareServer(context.Background(), rundirtest.Web{Echo: rundirtest.Echo{Dir: dir}}, runtime.ServeOptions{Bridge: true})
+		img, err := r.PrepareServer(context.Background(), rundirtest.Web{Echo: rundirtest.Echo{Dir: h.dir}}, runtime.ServeOptions{Bridge: true})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		closes = append(closes, img.Close)
+		h.add(img.Close)
 		s, err := img.Serve(context.Background(), "", ignore)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		closes = append(closes, s.Close)
+		h.add(s.Close)
 		if _, err := rundirtest.Get(context.Background(), s, []byte("you")); err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, held{s.Scope(), s.(runtime.Networked).Network()})
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(all); err != nil {
-		return err
-	}
-	select {}
+	return all, nil
 }
 
 // The bridges of a killed run go with it, and the networks of its containers with
@@ -84,28 +64,17 @@ func holdServers() (err error) {
 func TestBridgesOfAKilledRun(t *testing.T) {
 	host := rundirtest.Watch(t)
 	require(t)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), holdVar+"=bridge")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	var all []held
-	err = json.NewDecoder(out).Decode(&all)
 	var bridges, containers []*rundirtest.Witness
-	for _, h := range all {
-		host.Add(h.Scope)
-		bridges = append(bridges, rundirtest.NewWitness(t, h.Network))
-		containers = append(containers, rundirtest.NewWitness(t, fmt.Sprintf("/proc/%d/ns/net", h.Scope.Own[0])))
-	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	if err != nil || len(all) != 2 {
-		t.Fatalf("held %+v, %v", all, err)
+	heldAndKilled(t, "bridge", &all, func() {
+		for _, h := range all {
+			host.Add(h.Scope)
+			bridges = append(bridges, rundirtest.NewWitness(t, h.Network))
+			containers = append(containers, rundirtest.NewWitness(t, fmt.Sprintf("/proc/%d/ns/net", h.Scope.Own[0])))
+		}
+	})
+	if len(all) != 2 {
+		t.Fatalf("held %+v", all)
 	}
 	for _, w := range bridges {
 		w.Gone(t)

@@ -41,22 +41,48 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hold starts an instance on both runtimes, writes their scopes and waits. It
-// leaves nothing where that fails.
-func hold(address string) (err error) {
-	if address == "bridge" {
-		return holdServers()
+// A holding is what a process holds until it is killed.
+type holding struct {
+	dir    string // of the guests
+	closes []func() error
+}
+
+// end is called where it could not be made.
+func (h *holding) end() (err error) {
+	for _, end := range slices.Backward(h.closes) {
+		err = errors.Join(err, end())
 	}
+	return err
+}
+
+func (h *holding) add(end func() error) { h.closes = append(h.closes, end) }
+
+// hold has what is to be held made for an address, writes what that returns and waits.
+// It leaves nothing where that fails.
+func hold(address string) (err error) {
 	dir, err := os.MkdirTemp("", "hold")
 	if err != nil {
 		return err
 	}
-	closes := []func() error{func() error { return os.RemoveAll(dir) }}
-	defer func() {
-		for _, end := range slices.Backward(closes) {
-			err = errors.Join(err, end())
-		}
-	}()
+	h := &holding{dir: dir, closes: []func() error{func() error { return os.RemoveAll(dir) }}}
+	defer func() { err = errors.Join(err, h.end()) }()
+	var what any
+	if address == "bridge" {
+		what, err = h.servers()
+	} else {
+		what, err = h.instances(address)
+	}
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(what)
+	}
+	if err != nil {
+		return err
+	}
+	select {}
+}
+
+// instances starts an instance on both runtimes and returns their scopes.
+func (h *holding) instances(address string) (scopes []runtime.Scope, err error) {
 	address, sharing := strings.CutPrefix(address, "shared:")
 	churning, pausing := address == "churn", address == "paused"
 	if churning || pausing || address == "private" {
@@ -66,39 +92,35 @@ func hold(address string) (err error) {
 	if sharing {
 		c = c.SharedShim()
 	}
-	closes = append(closes, c.Close)
-	var scopes []runtime.Scope
+	h.add(c.Close)
 	for _, r := range []runtime.Runtime{runc.New(runc.Options{}), c} {
-		img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: dir}))
+		img, err := r.Prepare(context.Background(), rundirtest.InKeepsake(rundirtest.Echo{Mode: "stubborn", Dir: h.dir}))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		closes = append(closes, img.Close)
+		h.add(img.Close)
 		inst, err := img.Start(context.Background(), ignore)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		scopes = append(scopes, inst.Scope())
 		for n := 1; sharing && r == c && n < 12; n++ {
 			another, err := img.Start(context.Background(), ignore)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			scopes = append(scopes, another.Scope())
 		}
 		if pausing {
 			if err := inst.(runtime.Pauser).Pause(context.Background()); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if churning {
 			go churn(img)
 		}
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(scopes); err != nil {
-		return err
-	}
-	select {}
+	return scopes, nil
 }
 
 func churn(img runtime.Image) {
@@ -115,7 +137,23 @@ func churn(img runtime.Image) {
 
 // holdAndKill runs hold in another process and kills that after a while. It
 // returns the scopes of what that held.
-func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time.Duration) []runtime.Scope {
+func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time.Duration) (scopes []runtime.Scope) {
+	t.Helper()
+	heldAndKilled(t, address, &scopes, func() {
+		time.Sleep(after)
+		for _, s := range scopes {
+			host.Add(s)
+		}
+	})
+	if len(host.Leftovers(t)) == 0 {
+		t.Fatal("the killed process left nothing to sweep")
+	}
+	return scopes
+}
+
+// heldAndKilled runs hold in another process, reads into held what that tells of
+// itself, calls look and kills it.
+func heldAndKilled(t *testing.T, address string, held any, look func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdVar+"="+address)
@@ -127,21 +165,12 @@ func holdAndKill(t *testing.T, host *rundirtest.Host, address string, after time
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var scopes []runtime.Scope
-	err = json.NewDecoder(out).Decode(&scopes)
-	time.Sleep(after)
-	cmd.Process.Kill()
-	cmd.Wait()
-	if err != nil {
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	if err := json.NewDecoder(out).Decode(held); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scopes {
-		host.Add(s)
-	}
-	if len(host.Leftovers(t)) == 0 {
-		t.Fatal("the killed process left nothing to sweep")
-	}
-	return scopes
+	look()
 }
 
 func require(t testing.TB) {

@@ -77,17 +77,7 @@ func TestSweepOfABridgeAfterKill(t *testing.T) {
 
 // In a daemon that is not ours bridges go with the run too, or with the next one.
 func TestAnotherDaemonIsLeftWithoutBridges(t *testing.T) {
-	_, host := private(t)
-	sockets, err := filepath.Glob(filepath.Join(host.Tmp, "wasmbench-*", "*", "docker.sock"))
-	if err != nil || len(sockets) != 1 {
-		t.Fatalf("sockets %v, %v", sockets, err)
-	}
-	address := "unix://" + sockets[0]
-	c, err := client.New(client.WithHost(address))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	address, c, host := another(t)
 	bridges := func(want int) {
 		t.Helper()
 		list, err := c.NetworkList(t.Context(), client.NetworkListOptions{Filters: client.Filters{}.Add("driver", "bridge")})

@@ -154,20 +154,28 @@ func TestSweepAfterKill(t *testing.T) {
 	before.compare(t)
 }
 
-// What runs had in a daemon that is not theirs goes with them, or with the next
-// run if they were killed; what others have there stays.
-func TestAnotherDaemonIsLeftClean(t *testing.T) {
-	_, host := private(t)
+// another returns the address of a daemon that is the test's, as if it were that of
+// others, and a client of it.
+func another(t *testing.T) (address string, c *client.Client, host *rundirtest.Host) {
+	t.Helper()
+	_, host = private(t)
 	sockets, err := filepath.Glob(filepath.Join(host.Tmp, "wasmbench-*", "*", "docker.sock"))
 	if err != nil || len(sockets) != 1 {
 		t.Fatalf("sockets %v, %v", sockets, err)
 	}
-	address := "unix://" + sockets[0]
-	c, err := client.New(client.WithHost(address))
+	address = "unix://" + sockets[0]
+	c, err = client.New(client.WithHost(address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return address, c, host
+}
+
+// What runs had in a daemon that is not theirs goes with them, or with the next
+// run if they were killed; what others have there stays.
+func TestAnotherDaemonIsLeftClean(t *testing.T) {
+	address, c, host := another(t)
 	keepsake := rundirtest.NewKeepsake(t)
 	holdAndKill(t, host, address, 0)
 	objects(t, c, 1, 1)

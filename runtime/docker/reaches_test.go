@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -22,7 +23,7 @@ func TestReaches(t *testing.T) {
 	defer n.Close()
 	l := &link{host: "unix:///the/socket"}
 	add := func(name, address string) error { return addDevice(name, netip.MustParsePrefix(address)) }
-	err = rundirtest.Within(n.Path(), func() error {
+	err = osthread.InNetwork(n.Path(), func() error {
 		if err := l.reaches("wb-none"); !errors.As(err, new(*workload.Unavailable)) || !strings.Contains(err.Error(), l.host) {
 			t.Errorf("without the device: error %v, want an *Unavailable with the daemon", err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/vishvananda/netlink"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
@@ -69,7 +70,7 @@ func (d *crowded) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.device = request.Options["com.docker.network.bridge.name"]
 	at := netip.PrefixFrom(config.Gateway, config.Subnet.Bits())
-	return bridge.Within(d.path, func() error {
+	return osthread.InNetwork(d.path, func() error {
 		err := addDevice(d.device, at)
 		if err == nil && len(d.asked) <= d.refuses+d.rivals {
 			err = addDevice(fmt.Sprintf("rival%d", len(d.asked)), at)
@@ -84,7 +85,7 @@ func (d *crowded) answer(w http.ResponseWriter, r *http.Request) error {
 
 // removeDevice removes a device of the namespace at path.
 func removeDevice(path, name string) error {
-	return bridge.Within(path, func() error {
+	return osthread.InNetwork(path, func() error {
 		link, err := netlink.LinkByName(name)
 		if err == nil {
 			err = netlink.LinkDel(link)
@@ -126,7 +127,7 @@ func TestABridgeAmongOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.dir.Close()
-			err = bridge.Within(n.Path(), func() error {
+			err = osthread.InNetwork(n.Path(), func() error {
 				_, err := l.bridged(t.Context())
 				return err
 			})
@@ -151,7 +152,7 @@ func TestFreeSubnets(t *testing.T) {
 	rundirtest.Require(t, "bridge", err)
 	defer n.Close()
 	free := func(id string) (free []netip.Prefix, err error) {
-		bridge.Within(n.Path(), func() error {
+		osthread.InNetwork(n.Path(), func() error {
 			free, err = freeSubnets(id)
 			return nil
 		})
@@ -161,7 +162,7 @@ func TestFreeSubnets(t *testing.T) {
 		t.Errorf("of what a device has %v are free, %v", all, err)
 	}
 	half := netip.MustParsePrefix("198.19.0.1/16")
-	err = errors.Join(removeDevice(n.Path(), "bridge"), bridge.Within(n.Path(), func() error { return addDevice("half", half) }))
+	err = errors.Join(removeDevice(n.Path(), "bridge"), osthread.InNetwork(n.Path(), func() error { return addDevice("half", half) }))
 	one, oerr := free("one")
 	two, terr := free("two")
 	if err := errors.Join(err, oerr, terr); err != nil {

@@ -2,11 +2,13 @@ package shop
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 )
 
@@ -44,6 +46,7 @@ type Options struct {
 type Scenario struct {
 	Options
 	taken atomic.Int64 // users of the shop that were taken after First
+	texts sync.Map     // of errors, by their kind
 }
 
 // New returns a Scenario.
@@ -199,7 +202,9 @@ var ErrUsedUp = errors.New("all carts of the database are used up")
 
 // Check is told the response to the oldest request that has had none. It returns a
 // *WrongAnswer where that is not the right one, and goes on as another user of the
-// shop. The body is not kept.
+// shop; where only the number of an order is wrong it returns an *OldOrder. The body is
+// not kept. Errors of one kind have one text in a scenario, with the first of them as
+// an example.
 func (u *User) Check(status int, body []byte, full bool) error {
 	e, ok := u.oldest()
 	if !ok {
@@ -214,11 +219,18 @@ func (u *User) Check(status int, body []byte, full bool) error {
 		return u.checkOrder(e, order)
 	}
 	if e.endpoint == Checkout && e.count == 0 {
-		return fmt.Errorf("shop: %w: user %d has none: make the database with more than %d", ErrUsedUp, e.number, u.scenario.Carts)
+		return fmt.Errorf("shop: %w: make it with more than %d", ErrUsedUp, u.scenario.Carts)
 	}
-	doubtful := e.life != u.life
+	w := &WrongAnswer{Endpoint: e.endpoint, Status: status, Got: bytes.Clone(body), Want: bytes.Clone(u.want), Doubtful: e.life != u.life}
+	w.text = u.scenario.text(w.kind(), w.example())
 	u.end(e)
-	return &WrongAnswer{Endpoint: e.endpoint, Status: status, Got: bytes.Clone(body), Want: bytes.Clone(u.want), Doubtful: doubtful}
+	return w
+}
+
+// text returns that of all errors of a kind, with the example of the first of them.
+func (s *Scenario) text(kind, example string) string {
+	text, _ := s.texts.LoadOrStore(kind, kind+": "+example)
+	return text.(string)
 }
 
 // checkOrder returns an error if the number of an order is not larger than the one
@@ -230,7 +242,9 @@ func (u *User) checkOrder(e expected, order int64) error {
 	last := u.order
 	u.order = max(last, order)
 	if e.alone && order <= last {
-		return fmt.Errorf("shop: order %d of user %d is not after order %d", order, e.number, last)
+		o := &OldOrder{User: e.number, Order: order, Last: last}
+		o.text = u.scenario.text(o.kind(), o.example())
+		return o
 	}
 	return nil
 }
@@ -291,12 +305,39 @@ type WrongAnswer struct {
 	Status    int
 	Got, Want []byte // Want without the number of an order
 	Doubtful  bool   // a request of the same user before it had failed, so that this one may be right
+
+	text string // of its kind in the scenario; "" where it is of none
 }
 
 func (w *WrongAnswer) Error() string {
-	text := fmt.Sprintf("shop: %s: status %d with %.200q, want 200 with %.200q", w.Endpoint, w.Status, w.Got, w.Want)
+	return cmp.Or(w.text, w.kind()+": "+w.example())
+}
+
+func (w *WrongAnswer) kind() string {
+	kind := "shop: " + w.Endpoint + ": wrong answer with status " + strconv.Itoa(w.Status)
 	if w.Doubtful {
-		text += ", had the request before not failed"
+		kind += ", which may be right as a request of the same user before it failed"
 	}
-	return text
+	return kind
+}
+
+func (w *WrongAnswer) example() string {
+	return fmt.Sprintf("%.100q, want 200 with %.100q", w.Got, w.Want)
+}
+
+// An OldOrder is a checkout whose order has a number that is not above that of one
+// before it on the same connection, though no other request was under way there.
+type OldOrder struct {
+	User        int
+	Order, Last int64
+
+	text string // of all in the scenario; "" where it is of none
+}
+
+func (o *OldOrder) Error() string { return cmp.Or(o.text, o.kind()+": "+o.example()) }
+
+func (o *OldOrder) kind() string { return "shop: checkout: an order is not after the one before it" }
+
+func (o *OldOrder) example() string {
+	return fmt.Sprintf("%d of user %d after %d", o.Order, o.User, o.Last)
 }

@@ -344,6 +344,64 @@ func TestOneFailureTakesOneUser(t *testing.T) {
 	}
 }
 
+// Errors of one kind have one text, with one example, and tell apart what they are of in
+// their fields.
+func TestErrorsAreCountedTogether(t *testing.T) {
+	d := shop.Data{Products: 30, Carts: 4}
+	s, err := shop.New(shop.Options{Data: d, Endpoint: shop.Checkout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]int{}
+	var users [2]visitor
+	for i := range users {
+		users[i] = visitor{t, s.User(i)}
+	}
+	var wrong []string
+	check := func(i, status int, body string) {
+		t.Helper()
+		users[i%2].next()
+		err := users[i%2].Check(status, []byte(body), true)
+		if err == nil {
+			t.Fatalf("%d %s is right", status, body)
+		}
+		if w := new(shop.WrongAnswer); errors.As(err, &w) {
+			wrong = append(wrong, string(w.Got))
+		}
+		texts[err.Error()]++
+	}
+	answer := func(user, order int) string {
+		var total int64
+		for _, l := range d.Cart(user) {
+			total += l.Quantity * shop.ProductOf(l.Product).Price
+		}
+		return fmt.Sprintf(`{"order":%d,"user":%d,"lines":2,"total":%d}`, order, user, total)
+	}
+	check(0, 500, "the first")
+	check(1, 500, "the second")
+	users[0].next()
+	users[0].right(answer(3, 7))
+	check(0, 200, answer(4, 7))
+	if len(texts) != 2 || strings.Join(wrong, ", ") != "the first, the second" {
+		t.Errorf("%v of %q", texts, wrong)
+	}
+	for i := range 20 {
+		check(i, 409, fmt.Sprintf(`{"error":"user %d has none"}`, i))
+	}
+	if len(texts) != 3 {
+		t.Errorf("%v", texts)
+	}
+	for text, says := range map[string]string{"500": "the first", "is not after": "7 of user 4 after 7", shop.ErrUsedUp.Error(): "make it with more than 4"} {
+		found := false
+		for told := range texts {
+			found = found || strings.Contains(told, text) && strings.Contains(told, says)
+		}
+		if !found {
+			t.Errorf("nothing has %q with %q: %v", text, says, texts)
+		}
+	}
+}
+
 // What is right but for one byte, or a byte short or long, is wrong.
 func TestEveryByteCounts(t *testing.T) {
 	v := visit(t, shop.Options{Endpoint: shop.Get})

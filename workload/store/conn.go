@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -82,8 +83,8 @@ func (c *conn) guard() error {
 			return err
 		}
 	}
-	return c.c.Raw(func(driver any) error {
-		r, ok := driver.(sqlite.AuthorizerRegisterer)
+	return c.c.Raw(func(d any) error {
+		r, ok := d.(sqlite.AuthorizerRegisterer)
 		if !ok {
 			return errors.New("its driver does not let it be guarded")
 		}
@@ -125,13 +126,14 @@ func (c *conn) control(ctx context.Context, statement string) error {
 }
 
 // run runs a statement of a guest and returns all its rows.
-func (c *conn) run(ctx context.Context, text string, args []sqlwire.Value) (sqlwire.Rows, error) {
+func (c *conn) run(ctx context.Context, text string, args []sqlwire.Value) (rows sqlwire.Rows, err error) {
 	c.start(c.longest)
-	rows, err := c.rows(ctx, text, args)
-	if late := c.stop(); late && err != nil {
-		err = fmt.Errorf("it had not ended after %v: %w", c.longest, err)
-	}
-	return rows, err
+	defer func() {
+		if late := c.stop(); late && err != nil {
+			err = fmt.Errorf("it had not ended after %v: %w", c.longest, err)
+		}
+	}()
+	return c.rows(ctx, text, args)
 }
 
 func (c *conn) rows(ctx context.Context, text string, args []sqlwire.Value) (rows sqlwire.Rows, err error) {
@@ -156,8 +158,8 @@ func (c *conn) rows(ctx context.Context, text string, args []sqlwire.Value) (row
 	if err != nil {
 		return rows, err
 	}
-	rows, err = collect(r)
-	return rows, errors.Join(err, r.Close())
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return collect(r)
 }
 
 // prepare returns the statement of a text. It is kept if that is short, in place of
@@ -235,7 +237,18 @@ func collect(r *sql.Rows) (rows sqlwire.Rows, err error) {
 
 // close closes the statements too, which sql.Conn does not: with them open SQLite
 // would keep the file.
-func (c *conn) close() error {
+func (c *conn) close() error { return errors.Join(c.closeStatements(), c.c.Close()) }
+
+// abandon is close after a panic, of what a statement had half done at most. sql.Conn
+// would wait for the call that panicked, which it still takes for one under way.
+func (c *conn) abandon() error {
+	// Outside a transaction SQLite commits that half when the statement is closed. This
+	// fails within one; to ask whether there is one takes a lock that the panic has left.
+	_ = c.control(context.Background(), "BEGIN")
+	return errors.Join(c.closeStatements(), c.c.Raw(func(d any) error { return d.(driver.Conn).Close() }))
+}
+
+func (c *conn) closeStatements() error {
 	c.handle.close()
 	var errs []error
 	for _, s := range c.kept {
@@ -244,5 +257,5 @@ func (c *conn) close() error {
 	for _, stmt := range c.controls {
 		errs = append(errs, stmt.Close())
 	}
-	return errors.Join(append(errs, c.c.Close())...)
+	return errors.Join(errs...)
 }

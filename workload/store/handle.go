@@ -92,5 +92,6 @@ func (h *handle) close() {
 	defer h.mu.Unlock()
 	h.until = time.Time{}
 	h.timer.Stop()
+	h.db = 0 // whose memory is another's soon
 	h.tls.Close()
 }

@@ -13,6 +13,7 @@ import (
 // one is served in the order of asking.
 type pool struct {
 	db        *sql.DB
+	path      string
 	statement time.Duration // how long one may take
 	turns     chan struct{} // one for each connection that may be in use
 	closed    chan struct{}
@@ -21,12 +22,13 @@ type pool struct {
 	free []*conn // the last one was used last
 }
 
-func (p *pool) open(source string, most int, statement time.Duration) (err error) {
-	p.turns, p.closed, p.statement = make(chan struct{}, most), make(chan struct{}), statement
+func (p *pool) open(path, settings string, most int, statement time.Duration) (err error) {
+	p.path, p.statement = path, statement
+	p.turns, p.closed = make(chan struct{}, most), make(chan struct{})
 	for range most {
 		p.turns <- struct{}{}
 	}
-	p.db, err = sql.Open("sqlite", source)
+	p.db, err = sql.Open("sqlite", source(path, settings))
 	return err
 }
 
@@ -38,11 +40,18 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 	if c := p.pop(); c != nil {
 		return c, nil
 	}
-	c, err := connect(ctx, p.db, p.statement)
+	c, err := p.connect(ctx)
 	if err != nil {
 		p.turns <- struct{}{}
 	}
 	return c, err
+}
+
+func (p *pool) connect(ctx context.Context) (*conn, error) {
+	if err := regular(p.path); err != nil {
+		return nil, err
+	}
+	return connect(ctx, p.db, p.statement)
 }
 
 func (p *pool) wait(ctx context.Context) error {
@@ -93,6 +102,12 @@ func (p *pool) drop(c *conn) error {
 	err := c.close()
 	p.turns <- struct{}{}
 	return err
+}
+
+// abandon is drop where something has panicked on c.
+func (p *pool) abandon(c *conn) error {
+	defer func() { p.turns <- struct{}{} }()
+	return c.abandon()
 }
 
 // close closes the connections when they are free, for which it waits.

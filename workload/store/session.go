@@ -13,7 +13,7 @@ import (
 type Session struct {
 	s    *Store
 	tx   *conn // of its transaction, or nil
-	lost bool  // SQLite has undone the transaction, which the guest has not ended
+	lost bool  // the transaction has been undone, and the guest has not ended it; tx is nil where that took its connection
 }
 
 var errLost = errors.New("the transaction was undone after an error: roll it back")
@@ -40,7 +40,8 @@ func (s *Session) Do(dst, request []byte) []byte {
 //
 // An error within a transaction leaves that as it was before; or, as where the disk is
 // full or the statement says so, SQLite undoes all of it: then what is asked next is an
-// error, until it is rolled back or ended by a commit that fails.
+// error, until it is rolled back or ended by a commit that fails. So it is after a panic
+// of the driver, which Run passes on: the connection on which it came is closed.
 func (s *Session) Run(q sqlwire.Request) (rows sqlwire.Rows, err error) {
 	ctx := context.Background()
 	switch q.Op {
@@ -67,6 +68,7 @@ func (s *Session) run(ctx context.Context, p *pool, q sqlwire.Request) (sqlwire.
 		return sqlwire.Rows{}, errLost
 	}
 	if s.tx != nil {
+		defer s.unlessPanic(&s.s.write, s.tx)
 		rows, err := s.tx.run(ctx, q.SQL, q.Args)
 		s.lost = err != nil && !s.tx.inTransaction()
 		return rows, err
@@ -75,18 +77,37 @@ func (s *Session) run(ctx context.Context, p *pool, q sqlwire.Request) (sqlwire.
 	if err != nil {
 		return sqlwire.Rows{}, err
 	}
-	defer p.give(c)
-	return c.run(ctx, q.SQL, q.Args)
+	defer s.unlessPanic(p, c)
+	rows, err := c.run(ctx, q.SQL, q.Args)
+	p.give(c)
+	return rows, err
+}
+
+// unlessPanic is deferred by what uses c, of the pool p. After a panic nobody knows how
+// c is: it is closed, with the transaction that it may have, and the panic goes on.
+func (s *Session) unlessPanic(p *pool, c *conn) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if s.tx == c {
+		s.tx, s.lost = nil, true
+	}
+	if err := p.abandon(c); err != nil {
+		panic(fmt.Sprintf("%v; closing its connection: %v", cause, err))
+	}
+	panic(cause)
 }
 
 func (s *Session) begin(ctx context.Context) error {
-	if s.tx != nil {
+	if s.tx != nil || s.lost {
 		return errors.New("a transaction has begun before and not ended")
 	}
 	c, err := s.s.write.take(ctx)
 	if err != nil {
 		return err
 	}
+	defer s.unlessPanic(&s.s.write, c)
 	// Immediate: what is read in it then stays true until it is written.
 	if err := c.control(ctx, "BEGIN IMMEDIATE"); err != nil {
 		s.s.write.give(c)
@@ -97,19 +118,21 @@ func (s *Session) begin(ctx context.Context) error {
 }
 
 func (s *Session) end(ctx context.Context, commit bool) error {
-	c := s.tx
-	if c == nil {
-		return errors.New("no transaction has begun")
-	}
-	lost := s.lost
+	c, lost := s.tx, s.lost
 	s.tx, s.lost = nil, false
-	if lost {
+	switch {
+	case c == nil && !lost:
+		return errors.New("no transaction has begun")
+	case c != nil && lost:
 		s.s.write.give(c)
-		if commit {
-			return errLost
-		}
+	}
+	if lost && commit {
+		return errLost
+	}
+	if lost {
 		return nil
 	}
+	defer s.unlessPanic(&s.s.write, c)
 	var err error
 	if commit {
 		err = c.control(ctx, "COMMIT")
@@ -127,7 +150,7 @@ func (s *Session) end(ctx context.Context, commit bool) error {
 // Rest rolls back the transaction of the session, if it has one, and tells whether
 // it had. The session can be used again.
 func (s *Session) Rest() (open bool, err error) {
-	if s.tx == nil {
+	if s.tx == nil && !s.lost {
 		return false, nil
 	}
 	return true, s.end(context.Background(), false)

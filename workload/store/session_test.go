@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"github.com/seed-0132abb7/wasmbench/workload/guests/go/sqlwire"
 	"github.com/seed-0132abb7/wasmbench/workload/store"
@@ -374,5 +377,69 @@ func TestClosed(t *testing.T) {
 		if _, err := c.Run(sqlwire.Request{Op: op, SQL: "SELECT 1"}); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("operation %d of a store that is closed: %v", op, err)
 		}
+	}
+}
+
+// planted is a function of SQL that panics in the midst of a statement.
+func init() {
+	sqlite.MustRegisterScalarFunction("planted", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		panic("planted")
+	})
+}
+
+// panics runs a statement that is to panic.
+func (c client) panics(op sqlwire.Op, statement string) {
+	c.tb.Helper()
+	defer func() {
+		if cause := recover(); cause != "planted" {
+			c.tb.Errorf("%s: it panicked with %v", statement, cause)
+		}
+	}()
+	_, err := c.Run(sqlwire.Request{Op: op, SQL: statement})
+	c.tb.Errorf("%s: error %v", statement, err)
+}
+
+// A panic of the driver costs its statement and its transaction, and nobody a
+// connection: neither of this process nor, by what it has locked, of others.
+func TestPanics(t *testing.T) {
+	path := create(t, store.Options{Products: 10, Stock: 10})
+	s := open(t, path)
+	c, other, elsewhere := connect(t, s), connect(t, s), connect(t, open(t, path))
+	const first, later = "SELECT planted()", "SELECT id, CASE id WHEN 7 THEN planted() END FROM products"
+	const write = "UPDATE products SET stock = CASE id WHEN 7 THEN planted() ELSE 0 END"
+	long := later + strings.Repeat(" ", 5000) // which is not kept
+	for range 20 {                            // more than there are connections
+		for _, statement := range []string{first, later, long} {
+			c.panics(sqlwire.Read, statement)
+		}
+		for _, statement := range []string{first, later, long, write} {
+			c.panics(sqlwire.Write, statement)
+			c.do(sqlwire.Begin, "")
+			c.do(sqlwire.Write, "UPDATE products SET stock = 5")
+			c.panics(sqlwire.Write, statement)
+			for _, q := range []sqlwire.Request{{Op: sqlwire.Begin}, {Op: sqlwire.Read, SQL: stock}, {Op: sqlwire.Write, SQL: "DELETE FROM products"}} {
+				if _, err := c.Run(q); err == nil {
+					t.Errorf("after the transaction was undone operation %d is no error", q.Op)
+				}
+			}
+			for _, another := range []client{other, elsewhere} {
+				another.do(sqlwire.Write, "UPDATE products SET stock = stock")
+				if n := another.one(stock); n != 100 {
+					t.Fatalf("%.50s: the stock is %d, want 100", statement, n)
+				}
+			}
+			if open, err := c.Rest(); !open || err != nil {
+				t.Errorf("the transaction was open: %t, error %v", open, err)
+			}
+		}
+	}
+	c.do(sqlwire.Begin, "")
+	c.panics(sqlwire.Read, first)
+	if _, err := c.Run(sqlwire.Request{Op: sqlwire.Commit}); err == nil {
+		t.Error("what was undone is committed")
+	}
+	c.do(sqlwire.Write, "UPDATE products SET stock = 0")
+	if n := elsewhere.one(stock); n != 0 {
+		t.Errorf("the stock is %d, want 0", n)
 	}
 }

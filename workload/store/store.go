@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -55,8 +56,9 @@ type Store struct {
 }
 
 // Open opens the database at path, which Create or a program of the caller's has
-// made; that there is none is an error that wraps fs.ErrNotExist. It is left in
-// the mode of journal WAL.
+// made; that there is none is an error that wraps fs.ErrNotExist. It is a plain file:
+// a link there is an error that wraps ErrNotPlain. It is left in the mode of journal
+// WAL.
 func Open(path string) (*Store, error) {
 	s, err := open(path, usual)
 	if err != nil {
@@ -70,17 +72,14 @@ func open(path string, b bounds) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, err // which SQLite would not tell from others
-	}
 	ctx := context.Background()
 	s := &Store{}
 	// One connection for each processor: more would only share them.
-	if err := s.read.open(source(path, "_query_only=1"), min(runtime.GOMAXPROCS(0), 8), b.statement); err != nil {
+	if err := s.read.open(path, "_query_only=1", min(runtime.GOMAXPROCS(0), 8), b.statement); err != nil {
 		return nil, err
 	}
 	writing := fmt.Sprintf("_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=1&_pragma=max_page_count(%d)", b.pages)
-	if err := s.write.open(source(path, writing), 1, b.statement); err != nil {
+	if err := s.write.open(path, writing, 1, b.statement); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	c, err := s.write.take(ctx) // that it can be opened is known here
@@ -89,6 +88,23 @@ func open(path string, b bounds) (*Store, error) {
 	}
 	s.write.give(c)
 	return s, nil
+}
+
+// ErrNotPlain is what is where the database should be and no plain file. A guest that
+// has had the directory may have put it there, to lead this process to another file of
+// the host.
+var ErrNotPlain = errors.New("not a plain file")
+
+// regular returns an error unless there is a plain file at path.
+func regular(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err // which SQLite would not tell from others
+	}
+	if !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: path, Err: ErrNotPlain}
+	}
+	return nil
 }
 
 // source returns the name of the data source that is the file at path, which is not

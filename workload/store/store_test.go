@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -157,6 +158,60 @@ func TestOpenFails(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Where somebody has put a link in place of the database, or of what SQLite has beside
+// it, no other file is touched.
+func TestOpenFollowsNoLink(t *testing.T) {
+	for _, of := range []string{"", "-wal", "-shm"} {
+		for _, absolute := range []bool{false, true} {
+			private := create(t, store.Options{Products: 10})
+			before, err := os.ReadFile(private)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := create(t, store.Options{Products: 20})
+			target := private
+			if !absolute {
+				if target, err = filepath.Rel(filepath.Dir(path), private); err != nil {
+					t.Fatal(err)
+				}
+			}
+			os.Remove(path + of)
+			if err := os.Symlink(target, path+of); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := store.Open(path); err == nil {
+				_, err = s.NewSession().Run(sqlwire.Request{Op: sqlwire.Write, SQL: "DELETE FROM products"})
+				t.Errorf("%q, absolute=%t: it was opened; writing: %v", of, absolute, err)
+				s.Close()
+			} else if of == "" && !errors.Is(err, store.ErrNotPlain) {
+				t.Errorf("error %v", err)
+			}
+			if err := store.Verify(t.Context(), path, store.Options{Products: 10}, 0); of == "" && !errors.Is(err, store.ErrNotPlain) {
+				t.Errorf("verifying: error %v", err)
+			}
+			if after, err := os.ReadFile(private); err != nil || !bytes.Equal(after, before) {
+				t.Errorf("%q, absolute=%t: the other file has changed, error %v", of, absolute, err)
+			}
+			if left, err := os.ReadDir(filepath.Dir(private)); len(left) != 1 {
+				t.Errorf("%q, absolute=%t: beside it there are %v, %v", of, absolute, left, err)
+			}
+		}
+	}
+}
+
+// A connection that is opened later finds the same.
+func TestLaterConnectionsFollowNoLink(t *testing.T) {
+	path := create(t, store.Options{Products: 10})
+	s := open(t, path)
+	other := create(t, store.Options{Products: 20})
+	if err := errors.Join(os.Rename(path, path+".away"), os.Symlink(other, path)); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := s.NewSession().Run(sqlwire.Request{Op: sqlwire.Read, SQL: "SELECT count(*) FROM products"}); !errors.Is(err, store.ErrNotPlain) {
+		t.Errorf("the first that reads: %+v, error %v", rows, err)
 	}
 }
 

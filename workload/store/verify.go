@@ -41,6 +41,9 @@ func count(ctx context.Context, path string, o Options) (t tally, err error) {
 	if err != nil {
 		return t, err
 	}
+	if err := regular(path); err != nil {
+		return t, err
+	}
 	db, err := sql.Open("sqlite", source(path, "_query_only=1"))
 	if err != nil {
 		return t, err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/rundir/rundirtest"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -35,7 +36,7 @@ func made(t *testing.T) *bridge.Network {
 func serve(t *testing.T, s *bridge.Seat, word string) net.Listener {
 	t.Helper()
 	var l net.Listener
-	err := rundirtest.Within(s.Path(), func() (err error) {
+	err := osthread.InNetwork(s.Path(), func() (err error) {
 		l, err = net.Listen("tcp", s.Address)
 		return err
 	})
@@ -59,7 +60,7 @@ func serve(t *testing.T, s *bridge.Seat, word string) net.Listener {
 func heard(t *testing.T, n *bridge.Network, address string) string {
 	t.Helper()
 	var conn net.Conn
-	err := rundirtest.Within(n.Path(), func() (err error) {
+	err := osthread.InNetwork(n.Path(), func() (err error) {
 		conn, err = net.Dial("tcp", address)
 		return err
 	})

@@ -9,13 +9,14 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 )
 
 // devices lists those of the namespace at path.
 func devices(t *testing.T, path string) (names []string) {
 	t.Helper()
-	err := bridge.Within(path, func() error {
+	err := osthread.InNetwork(path, func() error {
 		links, err := netlink.LinkList()
 		for _, l := range links {
 			names = append(names, l.Attrs().Name)
@@ -34,7 +35,7 @@ func TestClosedInAnyOrder(t *testing.T) {
 	elsewhere := made(t)
 	defer elsewhere.Close()
 	// Every number that a device of the networks may have is there that of another.
-	err := bridge.Within(elsewhere.Path(), func() error {
+	err := osthread.InNetwork(elsewhere.Path(), func() error {
 		for n := range 16 {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = "decoy" + strconv.Itoa(n)
@@ -66,7 +67,7 @@ func TestClosedInAnyOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := made(t)
 			var paths []string
-			err := bridge.Within(elsewhere.Path(), func() error { // and never in the host's
+			err := osthread.InNetwork(elsewhere.Path(), func() error { // and never in the host's
 				s, err := n.Seat(t.Context(), "")
 				if err != nil {
 					return errors.Join(err, n.Close())
@@ -81,7 +82,7 @@ func TestClosedInAnyOrder(t *testing.T) {
 				t.Errorf("the devices are %q, want %q", got, want)
 			}
 			for _, path := range paths {
-				if err := bridge.Within(path, func() error { return nil }); err == nil {
+				if err := osthread.InNetwork(path, func() error { return nil }); err == nil {
 					t.Errorf("the namespace at %s is still held", path)
 				}
 			}
@@ -93,7 +94,7 @@ func TestClosedInAnyOrder(t *testing.T) {
 func TestAFullBridge(t *testing.T) {
 	n := made(t)
 	defer n.Close()
-	err := bridge.Within(n.Path(), func() error {
+	err := osthread.InNetwork(n.Path(), func() error {
 		master, err := netlink.LinkByName("bridge")
 		for i := 0; err == nil && i < 1024; i += 2 {
 			attrs := netlink.NewLinkAttrs()

@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/wasmtest"
 	"github.com/seed-0132abb7/wasmbench/workload"
 	"github.com/seed-0132abb7/wasmbench/workload/guests/go/sqlwire"
+	"github.com/seed-0132abb7/wasmbench/workload/store"
 )
 
 // stored is a workload whose guest has a database.
@@ -262,6 +265,43 @@ func TestStoredKilledHost(t *testing.T) {
 	})
 }
 
+// A guest cannot have its host open another file for it than its database.
+func TestStoredIsNotReplaced(t *testing.T) {
+	each(t, func(t *testing.T, r runtime.Runtime) {
+		const link = "../private/private.db"
+		w := relay(t)
+		w.modules.reactor = wasmtest.Write(t, wasmtest.Replace())
+		path, private := filepath.Join(w.dir, workload.StoreFile), filepath.Join(w.dir, link)
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(private), 0o700), os.WriteFile(private, before, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		ask := served(client(t), serve(t, prepareServer(t, r, w, 0), unmarked))
+		replacing := wire(func(request string) (string, error) { return ask(workload.StoreFile + link + request) })
+		for n := range 3 {
+			replacing.expect(t, sqlwire.Write, increase, fmt.Sprint(n+1))
+		}
+		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("in place of the database there is %v, error %v", info, err)
+		}
+		if after, err := os.ReadFile(private); err != nil || !bytes.Equal(after, before) {
+			t.Errorf("the other file has changed, error %v", err)
+		}
+		// What is there before the guest is no better.
+		linked := w
+		linked.dir = t.TempDir()
+		if err := os.Symlink(link, filepath.Join(linked.dir, workload.StoreFile)); err != nil {
+			t.Fatal(err)
+		}
+		if svc, err := prepareServer(t, r, linked, 0).Serve(t.Context(), "", unmarked); err == nil || !strings.Contains(err.Error(), store.ErrNotPlain.Error()) {
+			t.Errorf("a link gave %v, %v", svc, err)
+		}
+	})
+}
+
 // What cannot be is an error that says what to do.
 func TestStoredThatCannotBe(t *testing.T) {
 	each(t, func(t *testing.T, r runtime.Runtime) {
@@ -281,14 +321,12 @@ func TestStoredThatCannotBe(t *testing.T) {
 		if _, err := server.PrepareServer(t.Context(), nowhere, runtime.ServeOptions{}); !errors.As(err, new(*runtime.Unavailable)) || !strings.Contains(err.Error(), "Mount") {
 			t.Errorf("a database without a directory gave %v", err)
 		}
-		// There is none in the directory: the request fails, and others will.
+		// There is none in the directory, and so no guest.
 		absent := w
 		absent.dir = t.TempDir()
-		svc := serve(t, prepareServer(t, r, absent, 1), unmarked)
-		for range 2 {
-			if status, answer, err := post(client(t), svc, "x"); err != nil || status != http.StatusInternalServerError || !strings.Contains(answer, workload.StoreFile) {
-				t.Errorf("a database that is not there: %d, %q, %v", status, answer, err)
-			}
+		none := prepareServer(t, r, absent, 1)
+		if svc, err := none.Serve(t.Context(), "", unmarked); err == nil || !strings.Contains(err.Error(), filepath.Join(absent.dir, workload.StoreFile)) {
+			t.Errorf("a database that is not there gave %v, %v", svc, err)
 		}
 		// A host that has none to give.
 		without := *r.(*engine.Runtime)

@@ -32,7 +32,7 @@ import (
 // with it, and the process ends.
 func Main(e Engine, store Store, args []string) {
 	begun := monotonic()
-	err := do(e, args, begun)
+	err := do(e, store, args, begun)
 	if err == nil && store != nil {
 		err = store.Close()
 	}
@@ -43,7 +43,7 @@ func Main(e Engine, store Store, args []string) {
 	os.Exit(0)
 }
 
-func do(e Engine, args []string, begun int64) error {
+func do(e Engine, store Store, args []string, begun int64) error {
 	ctx := context.Background()
 	verb, rest := "", args
 	if len(args) > 0 {
@@ -66,7 +66,7 @@ func do(e Engine, args []string, begun int64) error {
 	case verb == "compile" && len(rest) == 2:
 		return e.Compile(ctx, src.Module, src.Artifact)
 	case verb == "run" && (len(rest) == 1 || len(rest) == 2):
-		if err := limit(e, 1); err != nil {
+		if err := ready(e, store, 1); err != nil {
 			return err
 		}
 		report := Report{Begun: begun}
@@ -75,7 +75,7 @@ func do(e Engine, args []string, begun int64) error {
 			report.tell()
 		})
 	case verb == "hold" && (len(rest) == 1 || len(rest) == 2):
-		if err := limit(e, maxPool); err != nil {
+		if err := ready(e, store, maxPool); err != nil {
 			return err
 		}
 		img, err := e.Image(src)
@@ -88,7 +88,7 @@ func do(e Engine, args []string, begun int64) error {
 		if len(operands) != 2 && len(operands) != 3 {
 			break
 		}
-		if err := limit(e, max(how.pool, 1)); err != nil {
+		if err := ready(e, store, max(how.pool, 1)); err != nil {
 			return err
 		}
 		src := Source{Module: operands[1]}
@@ -100,12 +100,18 @@ func do(e Engine, args []string, begun int64) error {
 	return fmt.Errorf("engine host: %q is not one of: info run|hold, compile MODULE ARTIFACT, run MODULE [ARTIFACT], hold MODULE [ARTIFACT], serve [-pool N] [-web] ADDRESS MODULE [ARTIFACT]", strings.Join(args, " "))
 }
 
-// limit bounds the memory of this process where the engine needs it.
-func limit(e Engine, instances int) error {
+// ready readies this process for guests: its memory is bounded where the engine needs
+// it, and their database is open.
+func ready(e Engine, store Store, instances int) error {
 	if l, ok := e.(Limiter); ok {
-		return l.Limit(instances)
+		if err := l.Limit(instances); err != nil {
+			return err
+		}
 	}
-	return nil
+	if store == nil {
+		return nil
+	}
+	return store.Open()
 }
 
 // serveFlags takes the flags of serve from the front of its arguments. Where one

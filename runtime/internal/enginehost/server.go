@@ -158,7 +158,7 @@ func recycle(memory *bytes.Buffer) {
 // read reads into dst what a guest is asked.
 func (s *server) read(dst *bytes.Buffer, w http.ResponseWriter, r *http.Request) error {
 	if s.web {
-		dst.Write(web.Request{Method: r.Method, Target: r.URL.RequestURI()}.Append(dst.AvailableBuffer()))
+		dst.Write(web.Request{Method: r.Method, Target: r.RequestURI}.Append(dst.AvailableBuffer()))
 	}
 	body := r.Body
 	if r.ContentLength < 0 || r.ContentLength > maxRequest { // net/http reads no more than that length

@@ -436,13 +436,16 @@ func TestWeb(t *testing.T) {
 	})
 }
 
-// A guest is told the method, the target as the client wrote it and the body.
+// A guest is told the method, the target as the client wrote it, as one that is a
+// server itself has it, and the body.
 func TestWebRequest(t *testing.T) {
 	for _, tt := range []struct{ method, target, body, want string }{
 		{"GET", "/", "", "GET /\n"},
 		{"POST", "/cart/add?x=1&y=%2F", "{}\n", "POST /cart/add?x=1&y=%2F\n{}\n"},
 		{"DELETE", "/a%2Fb//../c%20d", "", "DELETE /a%2Fb//../c%20d\n"},
-		{"GET", "http://elsewhere/products?page=1", "", "GET /products?page=1\n"},
+		{"GET", "http://elsewhere/products?page=1", "", "GET http://elsewhere/products?page=1\n"},
+		{"GET", "/a%2fb|c", "", "GET /a%2fb|c\n"},
+		{"GET", "/a?", "", "GET /a?\n"},
 	} {
 		s := &server{web: true}
 		r := httptest.NewRequest(tt.method, tt.target, strings.NewReader(tt.body))

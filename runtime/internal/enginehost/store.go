@@ -18,6 +18,9 @@ const (
 // A Store is a database that guests reach through their host. Its methods may be
 // called from several goroutines, Close when all sessions are closed.
 type Store interface {
+	// Open opens it. It is called once, before there is a guest and before the other
+	// methods: what a guest does to the files of the host cannot change what is opened.
+	Open() error
 	// Session returns what one instance is served by. It is called when the
 	// instance first asks; an error ends the instance.
 	Session() (Session, error)
@@ -135,10 +138,15 @@ func recovered(err *error) {
 }
 
 // Rest undoes what the instance has begun and not finished, and returns an error
-// that wraps ErrTransactionOpen where there was something. It may be called for nil.
+// that wraps ErrTransactionOpen where there was something. A long answer that was not
+// fetched is dropped: a guest's memory is bounded, and this is the host's. It may be
+// called for nil.
 func (c *Client) Rest() error {
 	if c == nil || c.session == nil {
 		return nil
+	}
+	if cap(c.answer) > mostAnswerKept {
+		c.answer = nil
 	}
 	open, err := c.session.Rest()
 	switch {

@@ -16,6 +16,7 @@ type doubling struct {
 	fails error // of Rest
 }
 
+func (d *doubling) Open() error               { return nil }
 func (d *doubling) Session() (Session, error) { return d, nil }
 func (d *doubling) Close() error              { return nil }
 
@@ -85,6 +86,29 @@ func TestClientRecovers(t *testing.T) {
 	c := NewClient(new(doubling))
 	if _, err := c.SQL(plainMemory{}, 0, 0, 0, 0); err == nil || !strings.Contains(err.Error(), "torn page") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A long answer that was never fetched is not kept beyond the call.
+func TestClientRestsWithoutItsAnswer(t *testing.T) {
+	for _, size := range []uint32{1, mostAnswerKept / 4, mostAnswerKept, 1 << 20} {
+		memory, c := make(plainMemory, size), NewClient(new(doubling))
+		if length, err := c.SQL(memory, 0, size, 0, 0); err != nil || length != 2*size {
+			t.Fatalf("size %d: length %d, error %v", size, length, err)
+		}
+		if err := c.Rest(); err != nil {
+			t.Fatal(err)
+		}
+		if cap(c.answer) > mostAnswerKept {
+			t.Errorf("size %d: %d bytes are kept", size, cap(c.answer))
+		}
+		want := 2 * size
+		if want > mostAnswerKept {
+			want = 0
+		}
+		if length, err := c.Again(memory, 0, 0); err != nil || length != want {
+			t.Errorf("size %d: afterwards the length is %d, error %v; want %d", size, length, err, want)
+		}
 	}
 }
 

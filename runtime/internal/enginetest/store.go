@@ -39,6 +39,8 @@ type fakeStore struct {
 	asked    int // requests
 }
 
+func (s *fakeStore) Open() error { return nil }
+
 func (s *fakeStore) Session() (enginehost.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,21 @@ func Relay() []byte {
 	return asking(append(append(code, sleb(answered<<32)...), 0x84))
 }
 
+// Replace returns a reactor that puts a link in place of a file of its directory, if it
+// can, and then has its database do something. It is asked with the name of the file,
+// of 8 bytes, the path that the link is to have, of 21, and what the database is asked.
+// It answers what that answers, up to 1 KiB.
+func Replace() []byte {
+	const name, path = 16, 16 + 8
+	code := []byte{0x41, directory, 0x41, name, 0x41, 8, 0x10, 2, 0x1a}                       // path_unlink_file, drop
+	code = append(code, 0x41, path, 0x41, 21, 0x41, directory, 0x41, name, 0x41, 8, 0x10, 3)  // path_symlink
+	code = append(code, 0x1a, 0x41, path+21, 0x20, 0, 0x41, 8+21, 0x6b)                       // drop, i32.const, local.get, i32.sub
+	code = append(append(append(code, i32(answered)...), i32(1<<10)...), 0x10, 0, 0xad, 0x42) // call sql, i64.extend_i32_u, i64.const
+	const wasi = "wasi_snapshot_preview1"
+	return asking(append(append(code, sleb(answered<<32)...), 0x84),
+		imported{wasi, "path_unlink_file", pathUnlinkFile}, imported{wasi, "path_symlink", pathSymlink})
+}
+
 // Shown is how many bytes of the database's answer Asking answers with.
 const Shown = 60
 
@@ -47,10 +62,11 @@ func Asking() []byte {
 // Asked is the address of what follows the parameters of a request to Asking.
 const Asked = 32
 
-// asking returns a reactor with a database.
-func asking(answer []byte) []byte {
+// asking returns a reactor with a database, whose functions come before others that it
+// imports.
+func asking(answer []byte, others ...imported) []byte {
 	return module(
-		[]imported{{"wasmbench", "sql", sql}, {"wasmbench", "sql_again", sqlAgain}},
+		append([]imported{{"wasmbench", "sql", sql}, {"wasmbench", "sql_again", sqlAgain}}, others...),
 		[]Func{{"wasmbench_request", I32ToI32, At16}, {"wasmbench_answer", I32ToI64, answer}})
 }
 

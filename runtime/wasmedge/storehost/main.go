@@ -9,4 +9,4 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge/internal/host"
 )
 
-func main() { host.Main(sqlite.Open) }
+func main() { host.Main(sqlite.In) }

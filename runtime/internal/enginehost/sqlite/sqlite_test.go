@@ -16,18 +16,22 @@ import (
 	"github.com/seed-0132abb7/wasmbench/workload/store"
 )
 
-// A database is opened by the first session and not before: it may be made
-// meanwhile.
 func TestDatabase(t *testing.T) {
 	dir := t.TempDir()
-	db := sqlite.Open(dir)
-	if _, err := db.Session(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a session of a database that is not there: %v", err)
+	db := sqlite.In(dir)
+	if err := db.Open(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a database that is not there: %v", err)
+	}
+	if _, err := db.Session(); err == nil {
+		t.Error("a database that is not open has a session")
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("it left %v, error %v", left, err)
 	}
 	if err := store.Create(t.Context(), filepath.Join(dir, workload.StoreFile), shop.Data{Products: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Open(); err != nil {
 		t.Fatal(err)
 	}
 	request := sqlwire.AppendRequest(nil, sqlwire.Request{SQL: "SELECT count(*) FROM products"})
@@ -60,9 +64,24 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+// What a guest has put in place of its database is not opened.
+func TestLink(t *testing.T) {
+	private, dir := filepath.Join(t.TempDir(), "private.db"), t.TempDir()
+	if err := errors.Join(store.Create(t.Context(), private, shop.Data{Products: 10}), os.Symlink(private, filepath.Join(dir, workload.StoreFile))); err != nil {
+		t.Fatal(err)
+	}
+	db := sqlite.In(dir)
+	if err := db.Open(); !errors.Is(err, store.ErrNotPlain) {
+		t.Errorf("a link was opened: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoDirectory(t *testing.T) {
-	db := sqlite.Open("")
-	if _, err := db.Session(); err == nil || !strings.Contains(err.Error(), "-dir") {
+	db := sqlite.In("")
+	if err := db.Open(); err == nil || !strings.Contains(err.Error(), "-dir") {
 		t.Errorf("error %v", err)
 	}
 	if err := db.Close(); err != nil {

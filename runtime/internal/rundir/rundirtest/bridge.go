@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-0132abb7/wasmbench/internal/osthread"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/internal/bridge"
 	"github.com/seed-0132abb7/wasmbench/runtime/oci"
@@ -25,7 +26,7 @@ func Client(s runtime.Service) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-			err = Within(networkOf(s), func() (err error) {
+			err = osthread.InNetwork(networkOf(s), func() (err error) {
 				conn, err = new(net.Dialer).DialContext(ctx, network, address)
 				return err
 			})
@@ -41,15 +42,6 @@ func networkOf(s runtime.Service) string {
 		return n.Network()
 	}
 	return ""
-}
-
-// Within calls do on a thread that is in the network namespace at path, if that
-// is not "", and returns its error.
-func Within(path string, do func() error) error {
-	if path == "" {
-		return do()
-	}
-	return bridge.Within(path, do)
 }
 
 // A Witness learns of the end of a network namespace without holding it.

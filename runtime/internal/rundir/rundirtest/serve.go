@@ -38,15 +38,6 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 			}
 		})
 	}
-	serve := func(t *testing.T, img runtime.ServerImage, address string) runtime.Service {
-		t.Helper()
-		s, err := img.Serve(t.Context(), address, ignore)
-		if err != nil {
-			t.Fatal(err)
-		}
-		host.Add(s.Scope())
-		return s
-	}
 	// ended wants the service to end with a status and a log.
 	ended := func(t *testing.T, s runtime.Service, want int, log ...string) {
 		t.Helper()
@@ -104,7 +95,7 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 		if err := s.Explain(nil); err != nil {
 			t.Errorf("Explain(nil) = %v", err)
 		}
-		t.Run("taken", func(t *testing.T) { ended(t, serve(t, img, s.Address()), 1, "address already in use") })
+		t.Run("taken", func(t *testing.T) { ended(t, serveOn(t, host, img, s.Address()), 1, "address already in use") })
 		select {
 		case <-s.Ended():
 			t.Error("a service that answers has ended")
@@ -119,9 +110,11 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 		}
 		l.Close()
 	})
-	with("exits", "exits", func(t *testing.T, img runtime.ServerImage) { ended(t, serve(t, img, ""), 1, "no reason", "to stay") })
+	with("exits", "exits", func(t *testing.T, img runtime.ServerImage) {
+		ended(t, serveOn(t, host, img, ""), 1, "no reason", "to stay")
+	})
 	with("dies", "dies", func(t *testing.T, img runtime.ServerImage) {
-		s := serve(t, img, "")
+		s := serveOn(t, host, img, "")
 		ctx, cancel := context.WithTimeout(t.Context(), most)
 		defer cancel()
 		if _, err := Get(ctx, s, nil); err == nil {
@@ -130,7 +123,7 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 		ended(t, s, 4, "too much")
 	})
 	with("deaf", "deaf", func(t *testing.T, img runtime.ServerImage) {
-		s := serve(t, img, "")
+		s := serveOn(t, host, img, "")
 		ctx, cancel := context.WithTimeout(t.Context(), most)
 		defer cancel()
 		var err error
@@ -155,7 +148,7 @@ func Serve(t *testing.T, host *Host, server runtime.Server, tellsStatus bool) {
 		}
 	})
 	with("script", "script", func(t *testing.T, img runtime.ServerImage) {
-		s := serve(t, img, "")
+		s := serveOn(t, host, img, "")
 		select {
 		case <-s.Ended():
 		case <-time.After(most):

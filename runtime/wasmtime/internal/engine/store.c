@@ -6,9 +6,10 @@
 // refused stands for what Go keeps of an instance's tenant.
 static const char refused[] = "refused by the host";
 
-// ask has the guest's request answered in Go. The memory is looked up anew: it
-// may have grown, and in no pool it may have moved. Where there is none its address
-// is NULL.
+// ask has the guest's request answered in Go. The memory is looked up anew, for it
+// may have grown, and a command's was not looked up before. It cannot have moved: for
+// each memory as much of the address space is reserved as it may ever have. Where
+// there is none its address is NULL.
 static struct wasm_trap_t *ask(struct wasmtime_caller *caller, wb_raw *raw,
 	bool (*function)(uintptr_t, uint8_t *, size_t, wb_raw *, uint32_t *)) {
 	struct wasmtime_context *context = wasmtime_caller_context(caller);

@@ -21,6 +21,8 @@ type scripted struct {
 	all  atomic.Int64
 }
 
+func (s *scripted) Open() error { return nil }
+
 func (s *scripted) Session() (enginehost.Session, error) {
 	s.open.Add(1)
 	s.all.Add(1)

@@ -12,19 +12,14 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime/internal/engine"
 )
 
-// Main runs the host that the command line describes and ends the process. open
-// returns the database of the guests' directory; nil gives them none.
-func Main(open func(dir string) enginehost.Store) {
+// Main runs the host that the command line describes and ends the process. in is that
+// of enginehost.Flags.
+func Main(in func(dir string) enginehost.Store) {
 	var opts engine.Options
 	api := flag.String("api", engine.Pooled.String(), "reach the engine through `pooled` or go")
-	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
-	flag.StringVar(&opts.Dir, "dir", "", "`directory` that guests find as /")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 1<<30, "memory of an instance in `bytes`")
 	flag.IntVar(&opts.MaxInstances, "maxinstances", 0, "`instances` that the pool has room for; 0 is 1000")
-	flag.Parse()
-	if open != nil {
-		opts.Store = open(opts.Dir)
-	}
+	opts.Store = enginehost.Flags(&opts.Interruptible, &opts.Dir, in)
 	e, err := newEngine(*api, opts)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

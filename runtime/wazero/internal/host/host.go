@@ -8,17 +8,12 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero/internal/engine"
 )
 
-// Main runs the host that the command line describes and ends the process. open
-// returns the database of the guests' directory; nil gives them none.
-func Main(open func(dir string) enginehost.Store) {
+// Main runs the host that the command line describes and ends the process. in is that
+// of enginehost.Flags.
+func Main(in func(dir string) enginehost.Store) {
 	var opts engine.Options
 	flag.BoolVar(&opts.Interpreter, "interpreter", false, "execute without compiling to machine code")
-	flag.BoolVar(&opts.Interruptible, "interruptible", false, "let a context end a running call")
-	flag.StringVar(&opts.Dir, "dir", "", "`directory` that guests find as /")
 	flag.Uint64Var(&opts.MaxMemory, "maxmemory", 0, "memory of an instance in `bytes`; 0 is 1 GiB")
-	flag.Parse()
-	if open != nil {
-		opts.Store = open(opts.Dir)
-	}
+	opts.Store = enginehost.Flags(&opts.Interruptible, &opts.Dir, in)
 	enginehost.Main(engine.New(opts), opts.Store, flag.Args())
 }
