@@ -43,6 +43,20 @@ func Calls(ctx context.Context, inst runtime.Instance, w workload.Workload, n in
 	}})
 }
 
+// Sequence is Calls with a workload of its own for each call: next(0), next(1) and
+// so on, each made outside the clock when the one before has been checked.
+func Sequence(ctx context.Context, inst runtime.Instance, next func(i int) (workload.Workload, error), n int, opts CallOptions) (CallSample, error) {
+	i := 0
+	return repeat(ctx, inst, n, opts, repeated{"calls", 1, 1, func(ctx context.Context, _ int) ([]time.Duration, error) {
+		w, err := next(i)
+		if err != nil {
+			return nil, err
+		}
+		i++
+		return callBatch(ctx, inst, w, w.Request(), 1)
+	}})
+}
+
 // repeated is what is repeated and how it is timed.
 type repeated struct {
 	name  string // in the plural
@@ -105,6 +119,12 @@ func (s CallSample) Metrics() []Metric {
 		ms[i].Value /= float64(max(s.Operations, 1))
 	}
 	return append(ms, s.busy()...)
+}
+
+// Rate returns how many operations were done in a second, in unit: all of them by the
+// time that all took.
+func (s CallSample) Rate(unit string) Metric {
+	return Metric{float64(len(s.Times)*max(s.Operations, 1)) / total(s.Times).Seconds(), unit}
 }
 
 func (s CallSample) busy() []Metric {

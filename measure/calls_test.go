@@ -1,12 +1,16 @@
 package measure_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +38,59 @@ func TestCalls(t *testing.T) {
 		inst.answer = "pang"
 		if s, err = measure.Calls(t.Context(), inst, inst, 4, measure.CallOptions{}); !errors.As(err, new(*workload.WrongAnswer)) || len(s.Times) != 0 {
 			t.Errorf("a wrong answer: %d calls were timed, error %v", len(s.Times), err)
+		}
+	})
+}
+
+// counted is a workload whose request is a number and whose answer is the same.
+type counted struct {
+	*fake
+	n int
+}
+
+func (c counted) Request() []byte { return strconv.AppendInt(nil, int64(c.n), 10) }
+func (c counted) Check(answer []byte) error {
+	if want := c.Request(); !bytes.Equal(answer, want) {
+		return &workload.WrongAnswer{Workload: "counted", Got: answer, Want: want}
+	}
+	return nil
+}
+
+// numbered answers 0, 1, 2, and so on, whatever it is asked.
+type numbered struct {
+	*fakeInstance
+	calls int
+}
+
+func (i *numbered) Call(ctx context.Context, request []byte) ([]byte, error) {
+	i.calls++
+	_, err := i.fakeInstance.Call(ctx, request)
+	return strconv.AppendInt(nil, int64(i.calls-1), 10), err
+}
+
+// Each call of a sequence is about the next workload, which is made outside the clock.
+func TestSequence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{serve: 3 * ms}
+		end := errors.New("no more")
+		next := func(i int) (workload.Workload, error) {
+			time.Sleep(50 * ms)
+			if i == 5 {
+				return nil, end
+			}
+			return counted{f, i}, nil
+		}
+		inst := &numbered{fakeInstance: &fakeInstance{f}}
+		s, err := measure.Sequence(t.Context(), inst, next, 4, measure.CallOptions{})
+		if err != nil || !slices.Equal(s.Times, []time.Duration{3 * ms, 3 * ms, 3 * ms, 3 * ms}) {
+			t.Errorf("times %v, error %v", s.Times, err)
+		}
+		if _, err = measure.Sequence(t.Context(), inst, next, 1, measure.CallOptions{}); !errors.As(err, new(*workload.WrongAnswer)) {
+			t.Errorf("the answer to another request: error %v", err)
+		}
+		inst.calls = 0
+		if s, err = measure.Sequence(t.Context(), inst, next, 9, measure.CallOptions{}); !errors.Is(err, end) || len(s.Times) != 5 {
+			t.Errorf("%d calls and error %v, want 5 and the one of what makes workloads", len(s.Times), err)
 		}
 	})
 }

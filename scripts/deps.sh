@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what the Go toolchain does not bring: a C compiler for the C guests,
-# for cgo and for runc; clang's WebAssembly target, with which the committed
-# modules are rebuilt; Node.js and Python for their guests, and mmdebstrap, which
-# makes what these lie on in containers; WasmEdge's library and Docker's daemon,
-# the latter two in the user's cache unless they are there. As root on Debian or
-# Ubuntu it installs what is missing; elsewhere it says what is missing, and what
-# needs it reports itself absent.
+# Installs what the Go toolchain does not bring: a C compiler for the C guests, for
+# cgo and for runc, and the headers of stb for one of them; clang's WebAssembly
+# target, with which the committed modules are rebuilt; Node.js and Python for their
+# guests, and mmdebstrap, which makes what these lie on in containers; binaryen,
+# which makes modules smaller; WasmEdge's library and Docker's daemon, the latter
+# two in the user's cache unless they are there. As root on Debian or Ubuntu it
+# installs what is missing; elsewhere it says what is missing, and what needs it
+# reports itself absent.
 set -eu
 
 command -v go >/dev/null || {
@@ -32,9 +33,11 @@ if ! buildable --target=wasm32-wasi --sysroot=/usr; then
 	missing="$missing clang lld wasi-libc libclang-rt-dev-wasm32"
 fi
 optional=
+[ -e /usr/include/stb/stb_image.h ] || optional="$optional libstb-dev"
 command -v node >/dev/null || optional="$optional nodejs"
 command -v python3 >/dev/null || optional="$optional python3"
 command -v mmdebstrap >/dev/null || optional="$optional mmdebstrap"
+command -v wasm-opt >/dev/null || optional="$optional binaryen"
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
 	[ -z "$missing$optional" ] ||

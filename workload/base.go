@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +20,8 @@ import (
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 )
 
-// recipe is counted up when buildBase makes another base of the same packages.
-const recipe = "1"
+// recipe is counted up when plan.build makes another base of the same packages.
+const recipe = "2"
 
 // A base is a root file system that guests share.
 type base struct {
@@ -40,9 +41,19 @@ var leftOut = []string{
 	"path-exclude=/usr/share/bash-completion/*", "path-exclude=/usr/share/gdb/*",
 }
 
-// What mmdebstrap leaves of the host and of apt: nodes that no image can have,
-// the host's name and its resolver, where packages came from.
-var removed = []string{"dev/*", "etc/apt", "etc/hostname", "etc/resolv.conf", "var/cache/*", "var/lib/apt", "var/log/*"}
+// What mmdebstrap leaves of the host, of apt and of itself: nodes that no image can have,
+// the host's name and its resolver, where packages came from and how. A whole
+// distribution keeps its apt, without the lists, as any image of one does.
+var (
+	removed = []string{
+		"dev/*", "etc/apt", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf",
+		"var/cache/*", "var/lib/apt", "var/log/*",
+	}
+	removedWhole = []string{
+		"dev/*", "etc/apt/sources.list", "etc/apt/sources.list.d/*", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/hostname", "etc/resolv.conf",
+		"var/cache/*", "var/lib/apt/lists/*", "var/log/*",
+	}
+)
 
 // written are the files that the scripts of packages would have made.
 var written = map[string]string{
@@ -50,19 +61,66 @@ var written = map[string]string{
 	"etc/group":  "root:x:0:\nnogroup:x:65534:\n",
 }
 
-// debianBase returns a root file system of the host's distribution, Debian or
-// Ubuntu, with its interpreter: the packages and what they depend on, unpacked.
-// Only the distribution's own archive is used, whatever else apt knows.
+// A plan says of what a base is made.
+type plan struct {
+	interpreter *interpreter // that it has; nil for guests that need none
+	whole       bool         // a whole distribution, set up by the scripts of its packages, rather than some packages unpacked
+}
+
+// variant is what mmdebstrap calls it.
+func (p plan) variant() string {
+	if p.whole {
+		return "minbase"
+	}
+	return "extract"
+}
+
+// packages are those beside the variant's own.
+func (p plan) packages() (names []string) {
+	if p.interpreter != nil {
+		names = p.interpreter.base
+	}
+	if !p.whole {
+		names = slices.Concat(names, commonPackages)
+	}
+	return names
+}
+
+// content tells plans apart by what they make.
+func (p plan) content() string {
+	if p.whole {
+		return fmt.Sprint(p.variant(), p.packages(), removedWhole)
+	}
+	return fmt.Sprint(p.packages(), leftOut, removed, written)
+}
+
+// label names the base in an error.
+func (p plan) label() string {
+	s := "base image"
+	if p.whole {
+		s = "base image of a whole distribution"
+	}
+	if p.interpreter != nil {
+		s += " with " + p.interpreter.program
+	}
+	return s
+}
+
+// debianBase returns the base of the interpreter's packages and of what they depend on.
 func debianBase(ctx context.Context, i interpreter) (base, error) {
+	return plan{interpreter: &i}.base(ctx)
+}
+
+// base returns a root file system of the host's distribution, Debian or Ubuntu. Only
+// the distribution's own archive is used, whatever else apt knows.
+func (p plan) base(ctx context.Context) (base, error) {
 	absent := func(why, fix string, err error) error {
-		return &Unavailable{What: "base image with " + i.program, Why: why, Fix: fix, Err: err}
+		return &Unavailable{What: p.label(), Why: why, Fix: fix, Err: err}
 	}
 	d, err := hostDistribution()
 	if err != nil {
 		return base{}, absent("the host is not a release of Debian or Ubuntu", "run there, or give an image by its digest", err)
 	}
-	packages := slices.Concat(i.base, commonPackages)
-	content := fmt.Sprint(packages, leftOut, removed, written)
 	build := func(dir string) error {
 		if os.Geteuid() != 0 {
 			return absent("building it takes root", "run as root once", nil)
@@ -77,11 +135,11 @@ func debianBase(ctx context.Context, i interpreter) (base, error) {
 				return absent("apt does not know the archive of "+d.id+" "+d.suite, "add it to apt's sources and run apt-get update", err)
 			})
 		}
-		return unlessEnded(ctx, buildBase(ctx, dir, tool, d, i, packages, sources), func(err error) error {
+		return unlessEnded(ctx, p.build(ctx, dir, tool, d, sources), func(err error) error {
 			return absent("building it failed", "let mmdebstrap reach the archive that apt-get uses", err)
 		})
 	}
-	entry, err := cache.Make(ctx, "base", cache.Key(recipe, d.id, d.suite, goruntime.GOARCH, content), func(dir string) error {
+	entry, err := cache.Make(ctx, "base", cache.Key(recipe, d.id, d.suite, goruntime.GOARCH, p.content()), func(dir string) error {
 		if err, ok := notBuilt.Load(dir); ok {
 			return err.(error)
 		}
@@ -114,60 +172,82 @@ func unlessEnded(ctx context.Context, err error, explain func(error) error) erro
 	return explain(err)
 }
 
-// buildBase fills dir with the directory rootfs and the file origin.
-func buildBase(ctx context.Context, dir, tool string, d distribution, i interpreter, packages, sources []string) error {
+// sourceDate is what the scripts of packages take for the time, in seconds: that is kept
+// in some of the files that they make.
+const sourceDate = "86400"
+
+// build fills dir with the directory rootfs and the file origin. Built again of the
+// same packages they are the same.
+func (p plan) build(ctx context.Context, dir, tool string, d distribution, sources []string) error {
 	root, scratch := filepath.Join(dir, "rootfs"), filepath.Join(dir, "scratch")
 	if err := os.Mkdir(scratch, 0o755); err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	args := []string{"--quiet", "--mode=root", "--variant=extract", "--format=directory", "--include=" + strings.Join(packages, ",")}
-	for _, o := range leftOut {
+	begun, err := os.Stat(scratch)
+	if err != nil {
+		return err
+	}
+	args := []string{"--quiet", "--mode=root", "--variant=" + p.variant(), "--format=directory"}
+	if packages := p.packages(); len(packages) > 0 {
+		args = append(args, "--include="+strings.Join(packages, ","))
+	}
+	options := []string{"force-unsafe-io"} // nothing is lost with a tree that is half made
+	if !p.whole {
+		options = slices.Concat(options, leftOut)
+	}
+	for _, o := range options {
 		args = append(args, "--dpkgopt="+o)
 	}
 	cmd := contained(ctx, tool, append(append(args, d.suite, root), sources...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+scratch)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+scratch, "SOURCE_DATE_EPOCH="+sourceDate)
 	if _, err := output(cmd); err != nil {
 		return err
 	}
-	if err := finish(root); err != nil {
+	parts := []string{d.id + " " + d.suite}
+	if err := p.finish(ctx, root); err != nil {
 		return err
 	}
-	program, _, err := i.in(root)
-	if err != nil {
-		return err
-	}
-	if _, err := output(inside(ctx, root, "/sbin/ldconfig")); err != nil {
-		return err
-	}
-	libraries, err := filepath.Glob(filepath.Join(root, "usr/lib/python3*"))
-	if err != nil {
-		return err
-	}
-	for _, l := range libraries {
-		// Unchecked, because an image does not keep the time of a source.
-		l = strings.TrimPrefix(l, root)
-		if _, err := output(inside(ctx, root, program, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", l)); err != nil {
+	if p.interpreter != nil {
+		program, _, err := p.interpreter.in(root)
+		if err != nil {
 			return err
 		}
+		if err := compileLibraries(ctx, root, program); err != nil {
+			return err
+		}
+		version, err := output(inside(ctx, root, program, "--version"))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, p.interpreter.pkg+" "+strings.TrimLeft(strings.TrimSpace(string(version)), "vPython "))
 	}
-	version, err := output(inside(ctx, root, program, "--version"))
-	if err != nil {
+	if err := settle(root, begun.ModTime()); err != nil {
 		return err
 	}
 	size, err := cache.Size(root)
 	if err != nil {
 		return err
 	}
-	number := strings.TrimLeft(strings.TrimSpace(string(version)), "vPython ")
-	origin := fmt.Sprintf("%s %s, %s %s, mmdebstrap extract, %d MB", d.id, d.suite, i.pkg, number, size/1e6)
-	return os.WriteFile(filepath.Join(dir, "origin"), []byte(origin), 0o644)
+	parts = append(parts, "mmdebstrap "+p.variant(), fmt.Sprintf("%d MB", size/1e6))
+	return os.WriteFile(filepath.Join(dir, "origin"), []byte(strings.Join(parts, ", ")), 0o644)
 }
 
-// finish makes of unpacked packages a root file system that depends on nothing
-// of the host.
-func finish(root string) error {
-	for _, pattern := range removed {
+// finish does what the scripts of packages do where they have not been run, and makes of
+// what there is then a root file system that depends on nothing of the host.
+func (p plan) finish(ctx context.Context, root string) error {
+	patterns := removedWhole
+	if !p.whole {
+		patterns = removed
+		if err := writeAll(root, written); err != nil {
+			return err
+		}
+		// It leaves a cache of its own, with the inodes of files, in what is removed.
+		if _, err := output(inside(ctx, root, "/sbin/ldconfig")); err != nil {
+			return err
+		}
+	}
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return err
@@ -178,12 +258,52 @@ func finish(root string) error {
 			}
 		}
 	}
-	for file, content := range written {
+	return nil
+}
+
+// writeAll writes files below root, whose directories are there.
+func writeAll(root string, files map[string]string) error {
+	for file, content := range files {
 		if err := os.WriteFile(filepath.Join(root, file), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// compileLibraries compiles the libraries of Python's below root.
+func compileLibraries(ctx context.Context, root, python string) error {
+	libraries, err := filepath.Glob(filepath.Join(root, "usr/lib/python3*"))
+	if err != nil {
+		return err
+	}
+	for _, l := range libraries {
+		// Unchecked, because an image does not keep the time of a source.
+		l = strings.TrimPrefix(l, root)
+		if _, err := output(inside(ctx, root, python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle gives one time to what was not unpacked from a package as it is: to
+// directories, which have that of the package that came last, and to all that is not
+// older than begun.
+func settle(root string, begun time.Time) error {
+	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil || !e.IsDir() && info.ModTime().Before(begun) {
+			return err
+		}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, make([]unix.Timespec, 2), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return &fs.PathError{Op: "utimensat", Path: path, Err: err}
+		}
+		return nil
+	})
 }
 
 // A distribution is what the host runs.

@@ -73,21 +73,76 @@ func firstLine(ctx context.Context, name string, args ...string) (string, error)
 // same file is the whole of a container; with threads, which a module lacks.
 var flagsC = []string{"-O2", "-static", "-pthread"}
 
+// scalarC keeps a C guest from the processor's vectors, as modules are without SIMD.
+// Both clang and gcc have these names of the flags.
+var scalarC = []string{"-fno-tree-vectorize", "-fno-tree-slp-vectorize", "-DSTBI_NO_SIMD"}
+
+// programC returns the source of a C guest's program, without ".c", and how it is
+// compiled. What differs with SIMD is two programs of one source.
+func programC(name string) (source string, flags []string) {
+	switch name {
+	case "image":
+		return name, slices.Concat(flagsC, scalarC)
+	case "image-simd":
+		return "image", flagsC
+	}
+	return name, flagsC
+}
+
 func buildC(ctx context.Context, name string) (string, error) {
 	cc, version, err := CompilerC(ctx)
 	if err != nil {
 		return "", err
 	}
-	files, err := sourcesC(name)
+	source, flags := programC(name)
+	files, err := sourcesC(source)
 	if err != nil {
 		return "", err
 	}
-	return build(ctx, name, version+strings.Join(flagsC, " "), files, func(src, out string) *exec.Cmd {
-		args := append(flagsC[:len(flagsC):len(flagsC)], "-o", out, "worker.c", "buffer.c", name+".c")
+	headers, err := headersC(ctx, cc, name, files["guests/c/"+source+".c"])
+	if err != nil {
+		return "", err
+	}
+	return build(ctx, name, version+strings.Join(flags, " ")+headers, files, func(src, out string) *exec.Cmd {
+		args := slices.Concat(flags, []string{"-o", out, "worker.c", "buffer.c", source + ".c", "-lm"})
 		cmd := exec.CommandContext(ctx, cc, args...)
 		cmd.Dir = filepath.Join(src, "guests/c")
 		return cmd
 	})
+}
+
+// headersC identifies the headers that the source of a C guest includes and the
+// embedded sources do not have, but for those of the system: those of stb.
+func headersC(ctx context.Context, cc, name, source string) (string, error) {
+	var included strings.Builder
+	for line := range strings.Lines(source) {
+		if strings.HasPrefix(line, "#include <stb/") {
+			included.WriteString(line)
+		}
+	}
+	if included.Len() == 0 {
+		return "", nil
+	}
+	cmd := exec.CommandContext(ctx, cc, "-M", "-x", "c", "-")
+	cmd.Stdin = strings.NewReader(included.String())
+	out, err := output(cmd)
+	if err != nil {
+		return "", unlessEnded(ctx, err, func(err error) error {
+			return &Unavailable{What: "guest " + name, Why: "the headers of stb were not found", Fix: "install libstb-dev, or them where " + cc + " finds <stb/stb_image.h>", Err: err}
+		})
+	}
+	var parts []string
+	for _, file := range strings.Fields(string(out)) {
+		if !strings.Contains(file, "/stb/") {
+			continue
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("reading a header of guest %s: %w", name, err)
+		}
+		parts = append(parts, file, string(content))
+	}
+	return cache.Key(parts...), nil
 }
 
 // goBuild returns how the go command makes a guest in the form f: its flags, and what
@@ -118,6 +173,11 @@ func packageGo(name string) string { return "./workload/guests/go/" + name }
 // and the standard library.
 func buildGo(ctx context.Context, name string, f Form) (string, error) {
 	flags, env := goBuild(f)
+	return buildGoWith(ctx, name, flags, env)
+}
+
+// buildGoWith is buildGo with what goBuild returns, or other flags.
+func buildGoWith(ctx context.Context, name string, flags, env []string) (string, error) {
 	env = append(env, "GOPROXY=off")
 	goTool, toolchain, err := toolchainGo(ctx, env)
 	if err != nil {

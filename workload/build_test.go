@@ -114,6 +114,7 @@ func TestSourcesOfGuests(t *testing.T) {
 		"hello":  {"guests/go/driver", "guests/go/hello", "guests/go/web"},
 		"static": {"guests/go/driver", "guests/go/static", "guests/go/web"},
 		"order":  {"guests/go/driver", "guests/go/order", "guests/go/request", "guests/go/web"},
+		"image":  {"guests/go/driver", "guests/go/image", "guests/go/number", "guests/go/request", "guests/go/web"},
 		"db":     {"guests/go/db", "guests/go/driver", "guests/go/sqldb", "guests/go/sqlwire", "guests/go/web", "shop", "store"},
 	} {
 		files := must(workload.SourcesGo(name))(t)

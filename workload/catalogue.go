@@ -63,7 +63,10 @@ type Guest struct {
 
 	exchanges []Exchange // of a Web guest
 	stored    bool       // it works on StoreFile
-	modules   bool       // its programs import modules, which the embedded sources have none of
+	modules   []Form     // those whose programs import modules, which the embedded sources have none of
+	in        []Language // those that it is made in, nil where it is in all
+
+	judge func(answer []byte) error // in place of want, for answers that differ and are right
 }
 
 // newWeb returns a guest that is Web, which there are in Go: the content type is that
@@ -76,6 +79,7 @@ func newWeb(name string, l Language, contentType string, exchanges []Exchange) *
 		request:   web.Request{Method: first.Method, Target: first.Target, Body: first.Body}.Append(nil),
 		want:      append(web.AppendHead(nil, first.Status, contentType), first.Answer...),
 		exchanges: exchanges,
+		in:        []Language{Go},
 	}
 }
 
@@ -139,8 +143,11 @@ func (g *Guest) Language() Language { return g.language }
 func (g *Guest) Request() []byte { return g.request }
 
 // Check compares answer with the right one. The error is a *GuestError where the
-// guest says why it has none, or else a *WrongAnswer.
+// guest says why it has none, or else a *WrongAnswer, but for Image.
 func (g *Guest) Check(answer []byte) error {
+	if g.judge != nil {
+		return g.judge(answer)
+	}
 	want := g.want
 	if g.right != nil {
 		want = []byte(g.right())
@@ -180,8 +187,8 @@ func (g *Guest) Stored() bool { return g.stored }
 
 // Artifact returns the guest in the form f from the user's cache, where it is
 // built from the embedded sources at its first use. The modules of the C guests
-// are embedded built; programs of guests that are Stored are built where the Go
-// toolchain finds this module's sources, and the modules that they import. Where a
+// are embedded built; those programs of guests that import modules are built where the
+// Go toolchain finds this module's sources, and what they import. Where a
 // language has no such form the error is an *Unavailable that wraps ErrNoForm.
 func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 	if !slices.Contains(g.made(g.language), f) {
@@ -192,7 +199,7 @@ func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 		return g.rootFS(ctx, Executable)
 	case f == ServerRootFS:
 		return g.rootFS(ctx, Server)
-	case g.language == Go && g.modules && (f == Executable || f == Server):
+	case g.language == Go && slices.Contains(g.modules, f):
 		return buildGoModules(ctx, g.source(), f)
 	case g.language == Go:
 		return buildGo(ctx, g.source(), f)
@@ -207,7 +214,7 @@ func (g *Guest) Artifact(ctx context.Context, f Form) (string, error) {
 // made returns the forms in which the workload is made in l. Spin, for which there is
 // CGI, is set up to serve one path.
 func (g *Guest) made(l Language) []Form {
-	if g.exchanges != nil && l != Go {
+	if g.in != nil && !slices.Contains(g.in, l) {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(forms[l]), func(f Form) bool {
@@ -217,7 +224,11 @@ func (g *Guest) made(l Language) []Form {
 
 // noForm is the error about a form that is not made.
 func (g *Guest) noForm(f Form) error {
-	u := &Unavailable{What: fmt.Sprintf("guest %s of workload %s as %s", g.language, g.name, f), Err: ErrNoForm}
+	name := g.name
+	if g.program != "" {
+		name += " (" + g.program + ")"
+	}
+	u := &Unavailable{What: fmt.Sprintf("guest %s of workload %s as %s", g.language, name, f), Err: ErrNoForm}
 	var those []Language
 	for _, l := range Languages() {
 		if slices.Contains(g.made(l), f) {
@@ -228,7 +239,7 @@ func (g *Guest) noForm(f Form) error {
 	case forms[g.language] == nil:
 		u.Why, u.Fix = "the catalogue has no such language", fmt.Sprintf("choose a guest of %v", Languages())
 	case made == nil:
-		u.Why, u.Fix = "it is made in "+string(Go)+" alone", "choose a guest of "+string(Go)
+		u.Why, u.Fix = fmt.Sprintf("it is made in %v alone", g.in), fmt.Sprintf("choose a guest of %v", g.in)
 	case those == nil:
 		u.Why, u.Fix = "it is made in that form in no language", fmt.Sprintf("choose one of %v", made)
 	default:

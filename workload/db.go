@@ -32,6 +32,6 @@ func DB(l Language, dir string) *Guest {
 // newStored returns a guest that is Web and Stored.
 func newStored(name string, l Language, dir string, exchanges []Exchange) *Guest {
 	g := newWeb(name, l, "application/json", exchanges)
-	g.stored, g.modules, g.mount = true, true, dir
+	g.stored, g.modules, g.mount = true, []Form{Executable, Server}, dir
 	return g
 }

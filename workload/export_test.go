@@ -23,10 +23,10 @@ var (
 	ColumnSum = columnSum
 )
 
-// WithModules returns g as one that imports modules.
+// WithModules returns g as one whose programs import modules.
 func WithModules(g *Guest) *Guest {
 	in := *g
-	in.modules = true
+	in.modules = []Form{Executable, Server}
 	return &in
 }
 

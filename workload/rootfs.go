@@ -23,6 +23,11 @@ func (g *Guest) rootFS(ctx context.Context, f Form) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return executableFS(ctx, executable)
+}
+
+// executableFS is rootFS for a program that needs no other file.
+func executableFS(ctx context.Context, executable string) (string, error) {
 	b, err := os.ReadFile(executable)
 	if err != nil {
 		return "", err

@@ -88,7 +88,8 @@ type Web interface {
 
 // Stored is a workload whose guest works on the SQLite database StoreFile in the
 // directory that it has as a Mounted one. A process opens it itself; a module
-// asks its host, through the functions that package runtime describes.
+// asks its host, through the functions that package runtime describes, and has no
+// directory beside.
 type Stored interface {
 	Stored() bool
 }
