@@ -59,33 +59,11 @@ func Pack(ctx context.Context, layers ...string) (*Image, error) {
 }
 
 func pack(ctx context.Context, entrypoint string, roots []string) (*Image, error) {
-	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	config := &v1.ConfigFile{
-		Architecture: goruntime.GOARCH,
-		OS:           "linux",
-		Created:      v1.Time{Time: epoch},
-		RootFS:       v1.RootFS{Type: "layers"},
-		Config:       v1.Config{Entrypoint: []string{entrypoint}, WorkingDir: "/", Env: []string{pathEnv}},
+	layers, err := packAll(ctx, roots, packLayer)
+	if err != nil {
+		return nil, err
 	}
-	packed := &Image{}
-	var chain []digest.Digest
-	for n, root := range roots {
-		l, err := packLayer(ctx, root, n < len(roots)-1)
-		if err != nil {
-			return nil, fmt.Errorf("packing %s: %w", root, err)
-		}
-		whole, err := partial.CompressedToLayer(l)
-		if err != nil {
-			return nil, err
-		}
-		if img, err = mutate.AppendLayers(img, whole); err != nil {
-			return nil, err
-		}
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.meta.DiffID)
-		chain = append(chain, digest.Digest(l.meta.DiffID.String()))
-		packed.Bytes += l.meta.Size
-	}
-	img, err := mutate.ConfigFile(img, config)
+	img, err := assemble(entrypoint, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +79,51 @@ func pack(ctx context.Context, entrypoint string, roots []string) (*Image, error
 	if err != nil {
 		return nil, err
 	}
-	packed.Ref, packed.Digest, packed.ConfigDigest = tag.Name(), manifest.String(), id.String()
+	packed := &Image{Ref: tag.Name(), Digest: manifest.String(), ConfigDigest: id.String(), img: img, tag: tag}
+	var chain []digest.Digest
+	for _, l := range layers {
+		chain = append(chain, digest.Digest(l.meta.DiffID.String()))
+		packed.Bytes += l.meta.Size
+	}
 	packed.ChainID = identity.ChainID(chain).String()
-	packed.img, packed.tag = img, tag
 	return packed, nil
+}
+
+// packAll makes a layer of each of the trees by pack, which is told whether the files
+// keep their times.
+func packAll(ctx context.Context, roots []string, pack func(ctx context.Context, root string, timed bool) (*layer, error)) ([]*layer, error) {
+	var layers []*layer
+	for n, root := range roots {
+		l, err := pack(ctx, root, n < len(roots)-1)
+		if err != nil {
+			return nil, fmt.Errorf("packing %s: %w", root, err)
+		}
+		layers = append(layers, l)
+	}
+	return layers, nil
+}
+
+// assemble makes the configuration and the manifest of an image of the layers.
+func assemble(entrypoint string, layers []*layer) (v1.Image, error) {
+	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	config := &v1.ConfigFile{
+		Architecture: goruntime.GOARCH,
+		OS:           "linux",
+		Created:      v1.Time{Time: epoch},
+		RootFS:       v1.RootFS{Type: "layers"},
+		Config:       v1.Config{Entrypoint: []string{entrypoint}, WorkingDir: "/", Env: []string{pathEnv}},
+	}
+	for _, l := range layers {
+		whole, err := partial.CompressedToLayer(l)
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, whole); err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.meta.DiffID)
+	}
+	return mutate.ConfigFile(img, config)
 }
 
 // WriteTar writes the image as a tar that docker load takes. It has the layers

@@ -32,6 +32,7 @@ type layerMeta struct {
 	Digest v1.Hash // of the compressed tar
 	DiffID v1.Hash // of the tar
 	Size   int64   // of the compressed tar
+	Files  int64   // of the regular files in it, in bytes
 }
 
 func (l *layer) Digest() (v1.Hash, error)            { return l.meta.Digest, nil }
@@ -51,34 +52,46 @@ const (
 // cache too, and else anew each time that the layer is read. Its files keep
 // their times if timed is set.
 func packLayer(ctx context.Context, root string, timed bool) (*layer, error) {
-	key, err := cacheKey(root)
+	key, err := cacheKey(root, timed)
 	if err != nil {
 		return nil, err
 	}
 	if key == "" {
-		meta, err := writeLayer(ctx, io.Discard, root, timed)
+		meta, err := writeLayer(ctx, io.Discard, root, timed, quick)
 		return &layer{meta, func() (io.ReadCloser, error) { return pipe(root, timed), nil }}, err
 	}
-	key = cache.Key(key, strconv.FormatBool(timed))
 	entry, err := cache.Make(ctx, "layer", key, func(dir string) error { return fill(ctx, dir, root, timed) })
 	if err != nil {
 		return nil, err
 	}
-	l := &layer{open: func() (io.ReadCloser, error) { return os.Open(filepath.Join(entry, layerFile)) }}
-	b, err := os.ReadFile(filepath.Join(entry, metaFile))
-	if err == nil {
-		err = json.Unmarshal(b, &l.meta)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w (remove %s to have it made again)", ErrImage, err, entry)
-	}
-	return l, nil
+	meta, err := readMeta(entry)
+	return &layer{meta, func() (io.ReadCloser, error) { return os.Open(filepath.Join(entry, layerFile)) }}, err
 }
 
-// cacheKey identifies the tree below root where it is part of the cache, whose
+// readMeta reads what write has written into an entry of the cache.
+func readMeta(entry string) (meta layerMeta, err error) {
+	b, err := os.ReadFile(filepath.Join(entry, metaFile))
+	if err == nil {
+		err = json.Unmarshal(b, &meta)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w (remove %s to have it made again)", ErrImage, err, entry)
+	}
+	return meta, err
+}
+
+func (m layerMeta) write(dir string) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, metaFile), b, 0o644)
+}
+
+// cacheKey identifies the layer of the tree below root where it is part of the cache, whose
 // entries never change but may be removed and made again. It is "" for other
 // trees.
-func cacheKey(root string) (string, error) {
+func cacheKey(root string, timed bool) (string, error) {
 	dir, err := cache.Dir()
 	if err != nil {
 		return "", err
@@ -98,7 +111,8 @@ func cacheKey(root string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	return cache.Key(packing, rel, fmt.Sprint(stat.Ino, stat.Ctim)), nil
+	tree := cache.Key(packing, rel, fmt.Sprint(stat.Ino, stat.Ctim))
+	return cache.Key(tree, strconv.FormatBool(timed)), nil
 }
 
 // fill makes the cache's entry for the layer of root.
@@ -107,15 +121,11 @@ func fill(ctx context.Context, dir, root string, timed bool) error {
 	if err != nil {
 		return err
 	}
-	meta, err := writeLayer(ctx, f, root, timed)
+	meta, err := writeLayer(ctx, f, root, timed, quick)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	b, err := json.Marshal(meta)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, metaFile), b, 0o644)
+	return meta.write(dir)
 }
 
 // pipe returns the compressed layer of root while it is made. Closing it ends
@@ -123,22 +133,25 @@ func fill(ctx context.Context, dir, root string, timed bool) error {
 func pipe(root string, timed bool) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
-		_, err := writeLayer(context.Background(), w, root, timed)
+		_, err := writeLayer(context.Background(), w, root, timed, quick)
 		w.CloseWithError(err)
 	}()
 	return r
 }
 
-// writeLayer writes the layer of root to w. It compresses as fast as gzip can:
-// what takes time is packing a base of a hundred megabytes.
-func writeLayer(ctx context.Context, w io.Writer, root string, timed bool) (meta layerMeta, err error) {
+// quick is the level at which layers are compressed that containers are made of: what
+// takes time is packing a base of a hundred megabytes.
+const quick = gzip.BestSpeed
+
+// writeLayer writes the layer of root to w, compressed at a level of package gzip.
+func writeLayer(ctx context.Context, w io.Writer, root string, timed bool, level int) (meta layerMeta, err error) {
 	tarSum, sum := sha256.New(), sha256.New()
 	size := counter{io.MultiWriter(w, sum), &meta.Size}
-	z, err := gzip.NewWriterLevel(size, gzip.BestSpeed)
+	z, err := gzip.NewWriterLevel(size, level)
 	if err != nil {
 		return meta, err
 	}
-	if err := writeTree(ctx, io.MultiWriter(z, tarSum), root, timed); err != nil {
+	if meta.Files, err = writeTree(ctx, io.MultiWriter(z, tarSum), root, timed); err != nil {
 		return meta, err
 	}
 	if err := z.Close(); err != nil {

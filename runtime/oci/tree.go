@@ -25,14 +25,15 @@ type treeWriter struct {
 	*tar.Writer
 	timed  bool             // whether files keep their times
 	linked map[inode]string // the first name of files with several
+	files  int64            // bytes of files so far
 }
 
 // writeTree writes the tree below root as a tar: sorted by name, with its modes,
 // owners and hard links, with its times in whole seconds if timed is set and at
 // one time otherwise, but without extended attributes. Only directories,
-// regular files and links can be in it.
-func writeTree(ctx context.Context, w io.Writer, root string, timed bool) error {
-	t := &treeWriter{tar.NewWriter(w), timed, map[inode]string{}}
+// regular files and links can be in it. It returns the bytes of the files.
+func writeTree(ctx context.Context, w io.Writer, root string, timed bool) (int64, error) {
+	t := &treeWriter{Writer: tar.NewWriter(w), timed: timed, linked: map[inode]string{}}
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -47,9 +48,9 @@ func writeTree(ctx context.Context, w io.Writer, root string, timed bool) error 
 		return t.entry(filepath.ToSlash(name), path, e)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return t.Close()
+	return t.files, t.Close()
 }
 
 func (t *treeWriter) entry(name, path string, e fs.DirEntry) error {
@@ -104,7 +105,8 @@ func (t *treeWriter) entry(name, path string, e fs.DirEntry) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(t, f)
+	n, err := io.Copy(t, f)
+	t.files += n
 	return err
 }
 

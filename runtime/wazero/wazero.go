@@ -15,7 +15,7 @@ var (
 // Precompiled returns the runtime "wazero": a process for each instance, with
 // the module in wazero's compilation cache.
 func Precompiled() runtime.Runtime {
-	return &engine.Runtime{Label: "wazero", Host: host, StoreHost: storeHost}
+	return &engine.Runtime{Label: "wazero", Host: host, StoreHost: storeHost, ReadsModule: true}
 }
 
 // JIT returns the runtime "wazero-jit": a process for each instance, which
@@ -33,5 +33,5 @@ func Interpreter() runtime.Runtime {
 // Embedded returns the runtime "wazero-embedded": many instances in one
 // process, which compiles the module once.
 func Embedded() runtime.Runtime {
-	return &engine.Runtime{Label: "wazero-embedded", Host: host, StoreHost: storeHost, Embedded: true}
+	return &engine.Runtime{Label: "wazero-embedded", Host: host, StoreHost: storeHost, Embedded: true, ReadsModule: true}
 }

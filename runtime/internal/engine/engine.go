@@ -32,6 +32,9 @@ type Runtime struct {
 	AtStart  bool     // compile at each start rather than in Prepare
 	Embedded bool     // hold many instances in one process rather than one in each
 
+	// ReadsModule is whether the engine reads the module beside what it compiled it to.
+	ReadsModule bool
+
 	// StoreHost is the program that holds the database of a Stored workload beside
 	// the engine, and takes the same flags. Nil where there is none.
 	StoreHost *Host
@@ -132,7 +135,7 @@ func (r *Runtime) Prepare(ctx context.Context, w workload.Workload) (runtime.Ima
 	if err != nil {
 		return nil, err
 	}
-	return &processImage{label: r.Label, program: r.program(g, "run", g.src...), dir: g.dir, size: g.size}, nil
+	return &processImage{shipped: g.shipped, program: r.program(g, "run", g.src...), dir: g.dir, size: g.size}, nil
 }
 
 // PrepareServer makes the guest's reactor ready as Prepare does. The host's
@@ -147,10 +150,10 @@ func (r *Runtime) PrepareServer(ctx context.Context, w workload.Workload, o runt
 	}
 	web := servesWeb(w)
 	if r.Embedded {
-		return &heldServer{image: r.held(g), pool: o.Pool, web: web}, nil
+		return &heldServer{shipped: g.shipped, image: r.held(g), pool: o.Pool, web: web}, nil
 	}
 	flags := []string{"-pool=" + strconv.Itoa(o.Pool), "-web=" + strconv.FormatBool(web)}
-	return &processServer{label: r.Label, program: r.program(g, "serve", flags...), src: g.src, dir: g.dir, size: g.size}, nil
+	return &processServer{shipped: g.shipped, program: r.program(g, "serve", flags...), src: g.src, dir: g.dir, size: g.size}, nil
 }
 
 // servesWeb tells whether a guest is to be asked as package web has it.
@@ -165,6 +168,8 @@ type guest struct {
 	src  []string // the module and, unless it is compiled at each start, the artefact
 	size int64    // of what is loaded, in bytes
 	dir  string   // of the host, that the guest has; "" for none
+
+	shipped shipped
 }
 
 // prepare finds the guest's module, bounds its shape and compiles it.
@@ -201,7 +206,10 @@ func (r *Runtime) prepare(ctx context.Context, w workload.Workload, form workloa
 	if g.size, err = cache.Size(load); err != nil {
 		return g, err
 	}
-	g.host, _, err = host.Path(ctx)
+	if g.host, _, err = host.Path(ctx); err != nil {
+		return g, err
+	}
+	g.shipped, err = r.ship(g)
 	return g, err
 }
 
@@ -229,7 +237,7 @@ func (r *Runtime) host(w workload.Workload, dir string) (*Host, error) {
 }
 
 func (r *Runtime) held(g guest) *heldImage {
-	return &heldImage{label: r.Label, program: r.program(g, "hold", g.src...), dir: g.dir, size: g.size, guarded: r.guarded, turn: make(chan struct{}, 1)}
+	return &heldImage{shipped: g.shipped, program: r.program(g, "hold", g.src...), dir: g.dir, size: g.size, guarded: r.guarded, turn: make(chan struct{}, 1)}
 }
 
 // program is the host with a verb for g.

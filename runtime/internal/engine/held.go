@@ -22,7 +22,7 @@ var ErrHostEnded = errors.New("the engine host has ended")
 
 // heldImage is a reactor in one host process, started at the first use.
 type heldImage struct {
-	label   string
+	shipped
 	program process.Program // the host
 	dir     string          // that the guests have of the host's, "" for none
 	size    int64

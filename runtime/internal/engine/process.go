@@ -17,7 +17,7 @@ import (
 // processImage starts one host process for each instance, which runs the
 // command as the engine's own command line does.
 type processImage struct {
-	label   string
+	shipped
 	program process.Program // the host
 	dir     string          // that the guest has of the host's, "" for none
 	size    int64

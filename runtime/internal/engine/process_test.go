@@ -28,7 +28,7 @@ func TestNoReport(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pidFile := filepath.Join(t.TempDir(), "pid")
-			img := &processImage{label: "silent", program: process.Program{Path: "/bin/sh", Args: []string{"-c", "printf 'wb1\\n'; echo $$ > " + pidFile + "; " + tt.then}}}
+			img := &processImage{shipped: shipped{label: "silent"}, program: process.Program{Path: "/bin/sh", Args: []string{"-c", "printf 'wb1\\n'; echo $$ > " + pidFile + "; " + tt.then}}}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			pid := make(chan int, 1)

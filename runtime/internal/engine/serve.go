@@ -16,7 +16,7 @@ import (
 
 // processServer starts one host process for each service.
 type processServer struct {
-	label   string
+	shipped
 	program process.Program // the host, with the arguments before the address
 	src     []string        // and those after it
 	dir     string          // that the guest has of the host's, "" for none
@@ -63,6 +63,7 @@ func (s *processServer) Serve(ctx context.Context, address string, mark func(run
 
 // heldServer starts services that share one host process.
 type heldServer struct {
+	shipped
 	image *heldImage
 	pool  int
 	web   bool // see servesWeb

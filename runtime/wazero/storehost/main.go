@@ -7,4 +7,4 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero/internal/host"
 )
 
-func main() { host.Main(sqlite.Open) }
+func main() { host.Main(sqlite.In) }
