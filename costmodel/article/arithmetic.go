@@ -1,0 +1,264 @@
+package article
+
+import (
+	"fmt"
+	"math"
+)
+
+// Arithmetic checks every figure that others determine. An error is a figure that
+// is not there.
+func Arithmetic(fs Figures) ([]Check, error) {
+	c := &checker{Figures: fs}
+	for _, part := range []func(*checker){
+		deltas, starts, memory, processors, files, serving, density, shop, images, sizes, money, ownership, findings,
+	} {
+		if part(c); c.err != nil {
+			return nil, c.err
+		}
+	}
+	return c.checks, nil
+}
+
+// percent is by how much b is more than a.
+func percent(a, b float64) float64 { return 100 * (b/a - 1) }
+
+func (c *checker) rows(table, metric string) []string {
+	var rows []string
+	for _, f := range c.All {
+		if f.Table == table && f.Metric == metric && f.System == "" {
+			rows = append(rows, f.Row)
+		}
+	}
+	return rows
+}
+
+const indicators = "Performance Metrics Comparison"
+
+// deltas: four of the five are the ratio of the upper ends of both ranges, so that
+// is the rule.
+func deltas(c *checker) {
+	inMs := func(f Figure) float64 {
+		if f.Unit == "s" {
+			return 1000
+		}
+		return 1
+	}
+	for _, r := range []struct{ row, metric string }{
+		{"Cold Start", "cold start"}, {"Warm Start", "warm start"}, {"Memory Baseline", "memory baseline"}, {"Image Size", "image size"}, {"CPU Overhead", "cpu overhead"},
+	} {
+		container, wasm := c.at(indicators, r.row, "container", r.metric), c.at(indicators, r.row, "wasm", r.metric)
+		_, ch := container.ends()
+		_, wh := wasm.ends()
+		c.equals(c.at(indicators, r.row, "", "delta"), ch*inMs(container)/(wh*inMs(wasm)), "the upper end for containers by that for modules, as in every other row")
+	}
+}
+
+const startups = "Startup Time by Runtime"
+
+func starts(c *checker) {
+	rows := map[string][]string{"container": {"Docker + Node.js", "Docker + Go", "Docker + Python"}, "wasm": {"Wasmtime", "WasmEdge", "Spin"}}
+	for _, system := range []string{"container", "wasm"} {
+		scale := 1.
+		if system == "container" {
+			scale = 1e-3 // the key indicators have cold starts in seconds
+		}
+		var cold, warm []float64
+		for _, row := range rows[system] {
+			a, b := c.v(startups, row, system, "cold start"), c.v(startups, row, system, "warm start")
+			cold, warm = append(cold, a*scale), append(warm, b)
+			c.equals(c.at(startups, row, system, "first request"), a+b, "cold start plus warm start: it was added up, not measured")
+		}
+		var distribution []float64
+		for _, p := range []string{"p50", "p90", "p99"} {
+			distribution = append(distribution, c.v("Cold Start Results", p, system, "cold start"))
+		}
+		c.holds(c.at(indicators, "Cold Start", system, "cold start"), "start-up by runtime, and the distribution of cold starts", append(cold, distribution...)...)
+		c.holds(c.at(indicators, "Warm Start", system, "warm start"), "start-up by runtime", warm...)
+	}
+	c.equals(c.at("Warm Start Comparison", "code", "", "restarts"), c.v("Testing Environment", "test_parameters", "", "iterations"), "iterations of the test parameters")
+}
+
+const footprint = "Memory Usage Results"
+
+func memory(c *checker) {
+	for _, system := range []string{"container", "wasm"} {
+		total := c.v(footprint, "Total", system, "memory")
+		var sum, percentages float64
+		for _, f := range c.All {
+			if f.Table != footprint || f.System != system || f.Row == "Total" {
+				continue
+			}
+			if f.Metric == "memory" {
+				sum += f.Value
+				c.equals(c.at(footprint, f.Row, system, "percentage"), 100*f.Value/total, "its memory by the total")
+			} else {
+				percentages += f.Value
+			}
+		}
+		c.equals(c.at(footprint, "Total", system, "memory"), sum, "the sum of its parts")
+		c.equals(c.at(footprint, "Total", system, "percentage"), percentages, "the sum of its parts")
+		c.equals(c.at("Memory Scaling", system+"_memory", system, "memory of an instance"), total, "the total of the profile")
+		c.holds(c.at(indicators, "Memory Baseline", system, "memory baseline"), "the total of the profile, MB", total)
+		c.holds(c.at(indicators, "Memory Baseline", system, "memory baseline"), "resources for 1000 req/s: memory by instances, MB",
+			1000*c.v(resources, "Memory (GB)", system, "resource")/c.v(resources, "Instances", system, "resource"))
+	}
+}
+
+const fibonacci = "CPU Performance Results"
+
+func processors(c *checker) {
+	native := c.v(fibonacci, "Native", "native", "time")
+	over := map[string][]float64{}
+	for _, r := range []struct{ row, system string }{
+		{"Native", "native"}, {"WASM (Wasmtime)", "wasm"}, {"WASM (WasmEdge)", "wasm"}, {"Container (JIT)", "container"}, {"Container (Int)", "container"},
+	} {
+		time := c.v(fibonacci, r.row, r.system, "time")
+		c.equals(c.at(fibonacci, r.row, r.system, "relative"), time/native, "its time by the native one")
+		if r.row != "Container (Int)" {
+			over[r.system] = append(over[r.system], percent(native, time))
+		}
+	}
+	for _, system := range []string{"container", "wasm"} {
+		c.holds(c.at(indicators, "CPU Overhead", system, "cpu overhead"), "Fibonacci above native, compiled, %", over[system]...)
+	}
+}
+
+func files(c *checker) {
+	disk := c.at("Testing Environment", "storage", "", "read throughput")
+	read := c.v("I/O Performance Results", "Seq. Read", "native", "throughput")
+	verdict := Follows
+	if read > disk.Value {
+		verdict = Fails
+	}
+	c.add(disk, "sequential reading natively, MB/s: more than the disk reads would be the page cache", number(read), verdict)
+}
+
+func serving(c *checker) {
+	for _, row := range c.rows("HTTP Performance", "difference") {
+		c.equals(c.at("HTTP Performance", row, "", "difference"),
+			percent(c.v("HTTP Performance", row, "container", "requests"), c.v("HTTP Performance", row, "wasm", "requests")), "requests of both")
+	}
+	var slower []float64
+	for _, p := range []string{"p50", "p90", "p99", "p99.9"} {
+		slower = append(slower, percent(c.v("Network Latency", p, "container", "latency"), c.v("Network Latency", p, "wasm", "latency")))
+	}
+	c.holds(c.at(indicators, "Network Latency", "wasm", "latency above containers"), "the table of latencies, modules above containers, %", slower...)
+}
+
+const densities = "Density Results"
+
+func density(c *checker) {
+	for _, row := range c.rows(densities, "ratio") {
+		c.equals(c.at(densities, row, "", "ratio"), c.v(densities, row, "wasm", "instances")/c.v(densities, row, "container", "instances"), "instances of both")
+	}
+	// What an instance takes of a host that is full, and how many of these the hosts
+	// of the cost model would hold.
+	ram := c.v(densities, "heading", "", "memory of the host")
+	for _, s := range []struct{ system, host string }{{"container", "t3.medium"}, {"wasm", "t3.small"}} {
+		perHost := c.at(costs, s.host, s.system, "instances_per_host")
+		least, most := math.Inf(1), 0.
+		for _, row := range c.rows(densities, "ratio") {
+			fit := math.Floor(c.v(densities, row, s.system, "instances") * c.v(costs, s.host, s.system, "memory") / ram)
+			least, most = min(least, fit), max(most, fit)
+		}
+		verdict := Fails
+		if least <= perHost.Value && perHost.Value <= most {
+			verdict = Follows
+		}
+		c.add(perHost, "instances on 128 GB by application, on the memory of this host", number(least)+" to "+number(most), verdict)
+	}
+	// By memory alone the constants favour modules twice.
+	container, wasm := c.at(costs, "t3.medium", "container", "instances_per_host"), c.at(costs, "t3.small", "wasm", "instances_per_host")
+	ratio := wasm.Value / c.v(costs, "t3.small", "wasm", "memory") / (container.Value / c.v(costs, "t3.medium", "container", "memory"))
+	c.holdsRatio(c.at("Key Findings", "density", "wasm", "claim"), ratio, "instances per host and GB in the cost model, modules by containers")
+}
+
+// holdsRatio is holds for one ratio, which is told with an x.
+func (c *checker) holdsRatio(f Figure, ratio float64, from string) {
+	low, high := f.ends()
+	verdict := Follows
+	if ratio < low || ratio > high {
+		verdict = Fails
+	}
+	c.add(f, from, number(ratio)+"x", verdict)
+}
+
+const resources = "Resource Usage per 1000 req/s"
+
+func shop(c *checker) {
+	const table = "E-commerce API Performance"
+	for _, row := range c.rows(table, "improvement") {
+		c.equals(c.at(table, row, "", "improvement"), percent(c.v(table, row, "container", "requests"), c.v(table, row, "wasm", "requests")), "requests of both")
+	}
+	for _, row := range c.rows(resources, "savings") {
+		c.equals(c.at(resources, row, "", "savings"), -percent(c.v(resources, row, "container", "resource"), c.v(resources, row, "wasm", "resource")), "what both take")
+	}
+	// One instance answers its share of 1000 requests a second.
+	for _, system := range []string{"container", "wasm"} {
+		least := math.Inf(1)
+		for _, row := range c.rows(table, "improvement") {
+			least = min(least, c.v(table, row, system, "requests"))
+		}
+		needed := math.Ceil(c.v(resources, "heading", "", "requests") / least)
+		c.equals(c.at(resources, "Instances", system, "resource"), needed, fmt.Sprintf("1000 req/s by %s of the slowest endpoint of the shop, if that table is of one instance", number(least)))
+	}
+}
+
+func images(c *checker) {
+	const table = "Image Processing Results"
+	for _, row := range c.rows(table, "notes") {
+		c.equals(c.at(table, row, "", "notes"), percent(c.v(table, row, "container", "operations"), c.v(table, row, "wasm", "operations")), "operations of both")
+	}
+}
+
+func sizes(c *checker) {
+	const table = "Optimization Impact"
+	for _, r := range []struct{ row, system string }{
+		{"Multi-stage", "container"}, {"Distroless", "container"}, {"Size optimize", "wasm"}, {"AOT compile", "wasm"}, {"Strip symbols", "wasm"},
+	} {
+		c.equals(c.at(table, r.row, "", "improvement"), -percent(c.v(table, "Base", r.system, "size"), c.v(table, r.row, r.system, "size")), "its size by the base's, "+r.system)
+	}
+	// The last row has both and one percentage, the module's.
+	c.equals(c.at(table, "Strip symbols", "", "improvement"), -percent(c.v(table, "Base", "container", "size"), c.v(table, "Strip symbols", "container", "size")), "the container's sizes: the percentage is the module's alone")
+}
+
+// findings compares the conclusions with the tables.
+func findings(c *checker) {
+	claim := func(row string) Figure { return c.at("Key Findings", row, "wasm", "claim") }
+	least, most := math.Inf(1), 0.
+	for _, container := range []string{"Docker + Node.js", "Docker + Go", "Docker + Python"} {
+		for _, wasm := range []string{"Wasmtime", "WasmEdge", "Spin"} {
+			r := c.v(startups, container, "container", "cold start") / c.v(startups, wasm, "wasm", "cold start")
+			least, most = min(least, r), max(most, r)
+		}
+	}
+	c.holds(claim("startup"), "start-up by runtime, every container by every engine, x", least, most)
+	c.holds(claim("memory"), "totals of the memory profiles, x", c.v(footprint, "Total", "container", "memory")/c.v(footprint, "Total", "wasm", "memory"))
+	var ratios []float64
+	for _, row := range c.rows(densities, "ratio") {
+		ratios = append(ratios, c.v(densities, row, "", "ratio"))
+	}
+	c.holds(claim("density"), "the ratios of its table, x", ratios...)
+
+	// "Most" is more than half.
+	within := func(from string, off ...float64) {
+		n, f := 0, claim("CPU performance")
+		for _, o := range off {
+			if math.Abs(o) <= f.Value {
+				n++
+			}
+		}
+		verdict := Fails
+		if 2*n > len(off) {
+			verdict = Follows
+		}
+		c.add(f, from, fmt.Sprintf("%d of %d within", n, len(off)), verdict)
+	}
+	var off []float64
+	for _, row := range c.rows("Image Processing Results", "notes") {
+		off = append(off, c.v("Image Processing Results", row, "", "notes"))
+	}
+	within("image processing, modules and containers", off...)
+	container := c.v(fibonacci, "Container (JIT)", "container", "time")
+	within("Fibonacci, modules and compiled container", percent(container, c.v(fibonacci, "WASM (Wasmtime)", "wasm", "time")), percent(container, c.v(fibonacci, "WASM (WasmEdge)", "wasm", "time")))
+}

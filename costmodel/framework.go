@@ -1,0 +1,111 @@
+package costmodel
+
+import "slices"
+
+// A Choice is what is recommended.
+type Choice string
+
+const (
+	Container Choice = "container"
+	Wasm      Choice = "wasm"
+	Hybrid    Choice = "hybrid" // containers, with modules for the parts that need what these are better at
+)
+
+// A Rule is a requirement that speaks for one side.
+//
+// Without a Metric it is a matter of fact: whoever needs it has that for For. With
+// one it is measured, and For is only what the article says: with a Limit it speaks
+// for the side that keeps it where the other does not, without for the side that
+// is better by more than Margin. It then may speak for the other side, or for none.
+type Rule struct {
+	Name   string  // by which a Need asks for it
+	For    Choice  // Container or Wasm
+	Weight float64 // beside those of the other rules; more than 0
+	Must   bool    // a side that cannot do it is out of the question
+	Reason string  // why, in a few words
+	Source string  // who says so: "article" or "wasmbench"
+
+	Metric string  // benchmark and unit, as "ColdStart ns/op"; "" is a matter of fact
+	Higher bool    // more of the metric is better
+	Limit  float64 // in the metric's unit, the value itself keeps it; 0 compares the sides
+	Margin float64 // how many times better a side must be to count, 1 or more; not with a Limit
+}
+
+// A Framework is a table of rules.
+type Framework struct {
+	Rules []Rule
+
+	// Outweigh is how many times the other side's weight a side needs to be
+	// recommended alone; with less both are, as a hybrid. More than 1.
+	Outweigh float64
+}
+
+// alike is by what factor two figures may differ and still count as the same: the
+// article calls what is within 5 % similar.
+const alike = 1.05
+
+// ArticleFramework returns the article's lists of when to choose what, as rules, and
+// two of this project on money.
+//
+// The article weighs nothing, so every Weight is 1. Three are Must, since a
+// module has no way to it at all: fork, signals and shared memory of POSIX, a
+// device, a distribution's programs. Limits are the article's. Where it names
+// a thing that can be measured and no figure, the sides are compared, with its own 5 %
+// as Margin. Outweigh is 2: a side is taken alone if it has two reasons for one of
+// the other's. All of it can be replaced: the table is the caller's.
+func ArticleFramework() Framework {
+	return Framework{Outweigh: 2, Rules: []Rule{
+		{Name: "os-dependencies", For: Container, Weight: 1, Must: true, Reason: "the service needs programs and libraries of an operating system", Source: "article"},
+		{Name: "posix", For: Container, Weight: 1, Must: true, Reason: "WASI has part of POSIX only", Source: "article"},
+		{Name: "gpu", For: Container, Weight: 1, Must: true, Reason: "a module has no way to a GPU or another device", Source: "article"},
+		{Name: "existing-containers", For: Container, Weight: 1, Reason: "what runs containers is there already", Source: "article"},
+		{Name: "stateful", For: Container, Weight: 1, Reason: "state lives in files and long-lived processes", Source: "article"},
+		{Name: "debugging", For: Container, Weight: 1, Reason: "debuggers and profilers work as usual", Source: "article"},
+		{Name: "team", For: Container, Weight: 1, Reason: "the team knows containers", Source: "article"},
+		{Name: "edge", For: Wasm, Weight: 1, Reason: "small machines far away load what is small", Source: "article", Metric: "ImageSize image-B", Margin: alike},
+		{Name: "cold-start", For: Wasm, Weight: 1, Reason: "a start must be fast", Source: "article", Metric: "ColdStart ns/op", Limit: 10e6},
+		{Name: "instances", For: Wasm, Weight: 1, Reason: "a host must hold many instances", Source: "article", Metric: "Density inst-128GB", Higher: true, Limit: 1000},
+		{Name: "compute", For: Wasm, Weight: 1, Reason: "most of the time is spent computing", Source: "article", Metric: "Fibonacci ns/op", Margin: alike},
+		{Name: "multi-tenant", For: Wasm, Weight: 1, Reason: "each tenant gets an instance that reaches nothing it was not given", Source: "article"},
+		{Name: "serverless", For: Wasm, Weight: 1, Reason: "instances start when they are asked", Source: "article", Metric: "FirstRequest ns/op", Margin: alike},
+		{Name: "constrained", For: Wasm, Weight: 1, Reason: "memory is scarce", Source: "article", Metric: "Density inst-B", Margin: alike},
+		{Name: "cost", For: Wasm, Weight: 1, Reason: "the bill of the hosts matters", Source: "wasmbench", Metric: "MonthlyCost USD/month", Margin: alike},
+		{Name: "tco", For: Wasm, Weight: 1, Reason: "what it costs with the people matters", Source: "wasmbench", Metric: "TCO USD/year", Margin: alike},
+	}}
+}
+
+// rule returns the one of that name.
+func (f Framework) rule(name string) (Rule, error) {
+	i := slices.IndexFunc(f.Rules, func(r Rule) bool { return r.Name == name })
+	if i < 0 {
+		return Rule{}, badf("no rule %q in the framework", name)
+	}
+	return f.Rules[i], nil
+}
+
+func (f Framework) check() error {
+	if !finite(f.Outweigh) || f.Outweigh <= 1 {
+		return badf("a side that outweighs with %v times the other's weight: it takes more than 1", f.Outweigh)
+	}
+	seen := map[string]bool{}
+	for _, r := range f.Rules {
+		switch {
+		case r.Name == "":
+			return badf("a rule without a name")
+		case seen[r.Name]:
+			return badf("rule %s is there twice", r.Name)
+		case r.For != Container && r.For != Wasm:
+			return badf("rule %s is for %q: %s or %s", r.Name, r.For, Container, Wasm)
+		case !finite(r.Weight) || r.Weight <= 0:
+			return badf("rule %s has a weight of %v", r.Name, r.Weight)
+		case !finite(r.Limit) || r.Limit < 0:
+			return badf("rule %s has a limit of %v", r.Name, r.Limit)
+		case r.Metric != "" && r.Limit == 0 && !(finite(r.Margin) && r.Margin >= 1):
+			return badf("rule %s has neither a limit nor a margin of 1 or more", r.Name)
+		case r.Metric == "" && (r.Limit != 0 || r.Margin != 0):
+			return badf("rule %s has a limit or a margin and no metric", r.Name)
+		}
+		seen[r.Name] = true
+	}
+	return nil
+}
