@@ -32,7 +32,7 @@ bench: deps
 	if [ -e $(OUT).failed ]; then cat $(OUT).failed; rm $(OUT).failed; exit 1; fi
 
 table:
-	@go tool benchstat -col '/runtime@($(COLUMNS))' -row '.name,/workload,/guest,/cache,/shim,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op,/app,/size,/endpoint,/serve,/net,/loop' -filter '.unit:(ns/op OR cpu-% OR eff-% OR user-% OR guard-% OR read-B/s OR write-B/s OR total-B OR inst-B OR inst-128GB OR req/s OR cpu-ns/req OR cores)' $(OUT)
+	@go tool benchstat -col '/runtime@($(COLUMNS))' -row '.name,/workload,/guest,/cache,/shim,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op,/app,/size,/endpoint,/simd,/step,/service,/serve,/net,/loop' -filter '.unit:(ns/op OR cpu-% OR eff-% OR user-% OR guard-% OR read-B/s OR write-B/s OR total-B OR inst-B OR inst-128GB OR req/s OR cpu-ns/req OR cores OR ops/s OR image-B OR saved-% OR USD/month OR USD/Mreq OR USD/year)' $(OUT)
 
 deps:
 	@scripts/deps.sh

@@ -29,12 +29,15 @@ var units = []struct{ unit, better string }{
 	{"inst-128GB", "higher"}, {"inst-128GB-low", "higher"}, {"inst-128GB-high", "higher"}, {"inst/s", "higher"}, {"settle-ns", "lower"}, {"unsettled", "lower"},
 	{"req/s", "higher"}, {"cpu-ns/req", "lower"}, {"shim-cpu-ns/req", "lower"}, {"daemon-cpu-ns/req", "lower"}, {"client-cpu-ns/req", "lower"}, {"failed", "lower"}, {"achieved-%", "higher"}, {"lag-p99-ns", "lower"}, {"client-wait-p99-ns", "lower"},
 	{"cores", "lower"}, {"daemon-cores", "lower"}, {"daemon-pss-B", "lower"}, {"degradation-%", "lower"}, {"knee-inst", "higher"},
+	{"ops/s", "higher"}, {"peak-B", "lower"}, {"saved-%", "higher"},
+	{"USD/month", "lower"}, {"USD/month-low", "lower"}, {"USD/month-high", "lower"}, {"hosts", "lower"}, {"USD/Mreq", "lower"},
+	{"USD/year", "lower"}, {"infra-USD/year", "lower"}, {"operations-USD/year", "lower"}, {"development-USD/year", "lower"}, {"monitoring-USD/year", "lower"},
 	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
 }
 
 // exactUnits are those of figures that do not vary.
 var exactUnits = []string{
-	"base-os-B",
+	"base-os-B", "image-B", "compressed-B", "host-B",
 	"ended-by-flag", "ended-by-" + string(measure.LimitFreeMemory), "ended-by-" + string(measure.LimitMapCount), "ended-by-" + string(measure.LimitAddressSpace),
 	"ended-by-" + string(measure.LimitTasks), "ended-by-" + string(measure.LimitOpenFiles), "ended-by-" + string(measure.LimitTime), "ended-by-" + string(measure.LimitRuntime),
 }

@@ -3,6 +3,7 @@ package wasmbench
 import (
 	"context"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,10 @@ var startTable = table{workload: "hello", guest: hello, guests: []workload.Langu
 // computing.
 var principal = []string{"native", "wazero", "wazero-embedded", "wasmtime", "wasmtime-embedded", "wasmedge", "wasmedge-embedded", "spin", "runc", "containerd", "docker", "containerd-wasmtime"}
 
+// startedCold are the guests whose files are read from the disk by default too: the
+// smallest, and those of the article's containers.
+var startedCold = []workload.Language{workload.C, workload.Node}
+
 // BenchmarkColdStart is the article's cold start: from nothing of the guest in
 // any process to its first checked answer. The image is prepared: compiled or
 // unpacked. With cache=cold the host's page cache is dropped before each start.
@@ -31,6 +36,10 @@ func BenchmarkColdStart(b *testing.B) {
 		b.Run("cache=warm", func(b *testing.B) {
 			benchmarkStarts(b, c, measure.StartOptions{First: true})
 		})
+		if !wanted(*flagGuests, string(c.language), slices.Contains(startedCold, c.language)) {
+			once("# left out BenchmarkColdStart/guest=%s/cache=cold by default: -guests=%s asks for it\n", c.language, c.language)
+			return
+		}
 		if measure.PageCacheDroppable() == nil {
 			b.Run("cache=cold", func(b *testing.B) {
 				benchmarkStarts(b, c, measure.StartOptions{First: true, Before: measure.DropPageCache})

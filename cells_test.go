@@ -25,6 +25,7 @@ type table struct {
 	// otherwise.
 	guests   []workload.Language
 	runtimes []string
+	without  map[workload.Language][]string // runtimes that a guest is not measured on by default
 
 	// as returns what stands in for a runtime in this table; nil is itself.
 	as func(*candidate) *candidate
@@ -52,11 +53,12 @@ func wanted(flagged, name string, byDefault bool) bool {
 	return slices.Contains(given, allCells) || slices.Contains(given, name)
 }
 
-// candidates returns the runtimes that are to be measured in random order, so
+// candidates returns the runtimes that a guest is to be measured on in random order, so
 // that what drifts while the suite runs is no runtime's advantage.
-func (t table) candidates() []*candidate {
+func (t table) candidates(l workload.Language) []*candidate {
 	cs := slices.DeleteFunc(slices.Clone(suite.candidates), func(c *candidate) bool {
-		return !wanted(*flagRuntimes, c.Name(), len(t.runtimes) == 0 || slices.Contains(t.runtimes, c.Name()))
+		byDefault := (len(t.runtimes) == 0 || slices.Contains(t.runtimes, c.Name())) && !slices.Contains(t.without[l], c.Name())
+		return !wanted(*flagRuntimes, c.Name(), byDefault)
 	})
 	if t.as != nil {
 		for i, c := range cs {
@@ -81,6 +83,11 @@ func (t table) leftOut(b *testing.B) {
 		for _, c := range suite.candidates {
 			if len(t.runtimes) > 0 && !slices.Contains(t.runtimes, c.Name()) {
 				names = append(names, "-runtimes="+c.Name())
+			}
+			for _, l := range languages(*flagGuests, t.guests) {
+				if slices.Contains(t.without[l], c.Name()) {
+					names = append(names, "-guests="+string(l)+" -runtimes="+c.Name())
+				}
 			}
 		}
 	}
@@ -136,7 +143,7 @@ func eachCell[I io.Closer](b *testing.B, t table, prepare func(context.Context, 
 				case err != nil:
 					b.Fatal(err)
 				}
-				for _, c := range t.candidates() {
+				for _, c := range t.candidates(l) {
 					var made []I
 					prepared := sync.OnceValue(func() error {
 						progress("%s/runtime=%s", b.Name(), c.Name())

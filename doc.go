@@ -7,8 +7,9 @@
 //	runtime       what runs it: Runtime, Image, Instance; one package below it for each system
 //	measure       how it is measured: starts, restarts, first requests, calls, teams, files, load, distributions, meters
 //	measure/load  the load generator, which drives any HTTP service
+//	costmodel     what it costs: hosts, prices, total cost of ownership, the recommendation
 //
-// Imports run one way: workload, runtime, measure, the suite.
+// Imports run one way: workload, runtime, measure, the suite. costmodel imports none of them.
 //
 // The tables, where they come from and how benchstat draws them out of the
 // output of
@@ -33,7 +34,11 @@
 //	e-commerce API            BenchmarkEcommerce   -col /runtime -row '/endpoint,/serve' -filter '.name:Ecommerce .unit:(req/s OR p99-ns)' out.txt
 //	resources per 1000 req/s  BenchmarkResources   -col /runtime -row /serve -filter '.name:Resources .unit:(cores OR pss-B OR inst)' out.txt
 //	scaling behavior          BenchmarkScaling     -col /runtime -row '/serve,/instances' -filter '.name:Scaling .unit:(req/s OR p50-ns OR eff-% OR degradation-% OR knee-inst)' out.txt
+//	image processing          BenchmarkImageProcessing -col /runtime -row '/guest,/op,/size,/simd' -filter '.name:ImageProcessing .unit:(ops/s OR peak-B)' out.txt
+//	image size, optimisation  BenchmarkImageSize   -col /step -row '/guest,/runtime' -filter '.name:ImageSize .unit:(image-B OR compressed-B OR saved-% OR ns/op OR pss-B)' out.txt
+//	monthly cost              BenchmarkMonthlyCost -col /runtime -row /service -filter '.name:MonthlyCost .unit:(USD/month OR hosts OR USD/Mreq)' out.txt
+//	total cost of ownership   BenchmarkTCO         -col /runtime -row .name -filter '.name:TCO .unit:/USD/' out.txt
 //	density                   BenchmarkDensity     -col /runtime -row '/guest,/app' -filter '.name:Density .unit:(inst OR inst-128GB OR inst-B)' out.txt
 //
-// The other tables of the article are not measured yet.
+// The article's key indicators and findings are no table of their own: they are in these.
 package wasmbench

@@ -1,6 +1,7 @@
 package wasmbench
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/costmodel"
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
@@ -24,55 +26,65 @@ import (
 const requireEnv = "WASMBENCH_REQUIRE"
 
 var (
-	flagArticle     = flag.Bool("article", false, "use the article's parameters: 1000 iterations after 100 warm-ups")
-	flagRuntimes    = flag.String("runtimes", "", "measure only these runtimes, a `list` separated by commas, or all, also where a table has fewer by default")
-	flagGuests      = flag.String("guests", "", "measure only these guests, a `list` separated by commas, or all, also where a table has fewer by default")
-	flagWarmups     = flag.Int("warmups", 1, "`starts` that are made before those that count")
-	flagSeed        = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
-	flagOpLimit     = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
-	flagBudget      = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
-	flagFibonacciN  = flag.String("fibonacci.n", "30,40", "which Fibonacci numbers are computed, a `list` separated by commas")
-	flagFibonacci   = flag.Duration("fibonacci.limit", 2*time.Second, "leave out what is predicted to take longer a call")
-	flagElements    = flag.Int("parallel.elements", 10_000_000, "how many `numbers` BenchmarkParallelSum has")
-	flagWorkers     = flag.String("parallel.workers", "", "by how many workers they are computed, a `list` separated by commas; 1, 2, 4 and so on to the number of processors by default")
-	flagCalls       = flag.Int("isolation.calls", 1000, "how many `calls` of an instance in the process that calls it are one sample")
-	flagCrossings   = flag.Int("isolation.crossings", 100_000, "how many `calls` out of the guest are")
-	flagRounds      = flag.Int("isolation.rounds", 5_000_000, "how many `rounds` of a loop are")
-	flagLoadRounds  = flag.Int("load.rounds", 250_000, "for how many `rounds` the loads of BenchmarkCPUEfficiency compute between two blocks")
-	flagEfficiency  = flag.Duration("efficiency.time", 500*time.Millisecond, "how long each load of BenchmarkCPUEfficiency runs")
-	flagIdle        = flag.Int("idle.instances", 10, "how many `instances` idle in BenchmarkCPUEfficiency")
-	flagIdleWindow  = flag.Duration("idle.window", 3*time.Second, "how long they do")
-	flagFileDir     = flag.String("file.dir", os.TempDir(), "the `directory` of the host below which guests read and write files")
-	flagFileSize    = flag.Int64("file.size", 100, "how large a file is, in `MiB`")
-	flagFileOps     = flag.Int("file.ops", 1000, "how many random `operations` one pass has; 441 and more have a p99")
-	flagWasmtimeAPI = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
-	flagContainerd  = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
-	flagDocker      = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
-	flagDockerOwn   = flag.Bool("docker.private", false, "start a private Docker daemon even where one runs")
-	flagServePool   = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
-	flagSettle      = flag.Duration("settle", 2*time.Second, "memory is read once it has stayed within one percent for so long")
-	flagScaling     = flag.String("scaling.instances", "1,10,100", "how many instances memory is read with, a `list` separated by commas")
-	flagDensity     = flag.Int("density.instances", 100, "hold up to so many `instances` of a process or an embedded engine")
-	flagContainers  = flag.Int("density.containers", 20, "hold up to so many `containers`")
-	flagFreeMemory  = flag.Int64("limit.memory", 0, "hold no more instances where less than so many `MiB` of memory would stay available; 0 is a sixteenth of memory, at least 512 MiB")
-	flagHoldTime    = flag.Duration("limit.time", 2*time.Minute, "start no more instances of one figure after so much time; 0 sets no bound")
-	flagHTTPTime    = flag.Duration("http.time", 500*time.Millisecond, "how long a service is under load")
-	flagHTTPWarmup  = flag.Duration("http.warmup", 150*time.Millisecond, "how long it is before that counts")
-	flagConnections = flag.Int("http.connections", 100, "how many `users` ask a service, each over a connection")
-	flagPipelining  = flag.Int("http.pipelining", 1, "how many `requests` of a user are under way")
-	flagHTTPRate    = flag.Float64("http.rate", 1000, "how many `requests` a second users make in an open loop, all together")
-	flagServe       = flag.String("http.serve", "", "serve modules only so, a `list` of pool and fresh, or all, also where a table has fewer by default")
-	flagHTTPPool    = flag.Int("http.pool", 0, "how many `instances` of a module are kept with serve=pool; 0 is 2 for each processor")
-	flagNeedRate    = flag.Float64("resources.rate", 1000, "how many `requests` a second BenchmarkResources is about")
-	flagNeedP99     = flag.Duration("resources.p99", 100*time.Millisecond, "the latency that they may have at p99")
-	flagNeedTime    = flag.Duration("resources.time", time.Second, "how long that is measured with a number of instances")
-	flagNeedMost    = flag.Int("resources.instances", 8, "how many `instances` are tried at most")
-	flagKnee        = flag.String("knee.instances", "1,2,4,8", "how many services BenchmarkScaling has, a `list` separated by commas")
-	flagKneeUsers   = flag.Int("knee.users", 1, "how many `users` each of them has")
-	flagKneeWindows = flag.Int("knee.windows", 3, "how many `times` each number of them is measured")
-	flagKneeTime    = flag.Duration("knee.time", 250*time.Millisecond, "for how long")
-	flagNodeImage   = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
-	flagPythonImage = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
+	flagArticle      = flag.Bool("article", false, "use the article's parameters: 1000 iterations after 100 warm-ups")
+	flagRuntimes     = flag.String("runtimes", "", "measure only these runtimes, a `list` separated by commas, or all, also where a table has fewer by default")
+	flagGuests       = flag.String("guests", "", "measure only these guests, a `list` separated by commas, or all, also where a table has fewer by default")
+	flagWarmups      = flag.Int("warmups", 1, "`starts` that are made before those that count")
+	flagSeed         = flag.Uint64("seed", 0, "`seed` of the order in which runtimes are measured; 0 takes a random one")
+	flagOpLimit      = flag.Duration("oplimit", time.Minute, "the longest that one start or call may take")
+	flagBudget       = flag.Duration("budget", 5*time.Second, "begin no more starts or calls of one figure after so much time; 0 sets no bound")
+	flagFibonacciN   = flag.String("fibonacci.n", "30,40", "which Fibonacci numbers are computed, a `list` separated by commas")
+	flagFibonacci    = flag.Duration("fibonacci.limit", 2*time.Second, "leave out what is predicted to take longer a call")
+	flagElements     = flag.Int("parallel.elements", 10_000_000, "how many `numbers` BenchmarkParallelSum has")
+	flagWorkers      = flag.String("parallel.workers", "", "by how many workers they are computed, a `list` separated by commas; 1, 2, 4 and so on to the number of processors by default")
+	flagCalls        = flag.Int("isolation.calls", 1000, "how many `calls` of an instance in the process that calls it are one sample")
+	flagCrossings    = flag.Int("isolation.crossings", 100_000, "how many `calls` out of the guest are")
+	flagRounds       = flag.Int("isolation.rounds", 5_000_000, "how many `rounds` of a loop are")
+	flagLoadRounds   = flag.Int("load.rounds", 250_000, "for how many `rounds` the loads of BenchmarkCPUEfficiency compute between two blocks")
+	flagEfficiency   = flag.Duration("efficiency.time", 500*time.Millisecond, "how long each load of BenchmarkCPUEfficiency runs")
+	flagIdle         = flag.Int("idle.instances", 10, "how many `instances` idle in BenchmarkCPUEfficiency")
+	flagIdleWindow   = flag.Duration("idle.window", 2*time.Second, "how long they do")
+	flagFileDir      = flag.String("file.dir", os.TempDir(), "the `directory` of the host below which guests read and write files")
+	flagFileSize     = flag.Int64("file.size", 100, "how large a file is, in `MiB`")
+	flagFileOps      = flag.Int("file.ops", 1000, "how many random `operations` one pass has; 441 and more have a p99")
+	flagWasmtimeAPI  = flag.String("wasmtime.api", string(wasmtime.Pooled), "how wasmtime-embedded reaches the engine: pooled or go")
+	flagContainerd   = flag.String("containerd.address", "", "`socket` of a containerd to use instead of a private one")
+	flagDocker       = flag.String("docker.host", "", "`address` of a Docker daemon, as in DOCKER_HOST, which is the default; then the default socket, then a private daemon")
+	flagDockerOwn    = flag.Bool("docker.private", false, "start a private Docker daemon even where one runs")
+	flagServePool    = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
+	flagSettle       = flag.Duration("settle", time.Second, "memory is read once it has stayed within one percent for so long")
+	flagScaling      = flag.String("scaling.instances", "1,10,100", "how many instances memory is read with, a `list` separated by commas")
+	flagDensity      = flag.Int("density.instances", 100, "hold up to so many `instances` of a process or an embedded engine")
+	flagContainers   = flag.Int("density.containers", 20, "hold up to so many `containers`")
+	flagFreeMemory   = flag.Int64("limit.memory", 0, "hold no more instances where less than so many `MiB` of memory would stay available; 0 is a sixteenth of memory, at least 512 MiB")
+	flagHoldTime     = flag.Duration("limit.time", 2*time.Minute, "start no more instances of one figure after so much time; 0 sets no bound")
+	flagHTTPTime     = flag.Duration("http.time", 500*time.Millisecond, "how long a service is under load")
+	flagHTTPWarmup   = flag.Duration("http.warmup", 150*time.Millisecond, "how long it is before that counts")
+	flagConnections  = flag.Int("http.connections", 100, "how many `users` ask a service, each over a connection")
+	flagPipelining   = flag.Int("http.pipelining", 1, "how many `requests` of a user are under way")
+	flagHTTPRate     = flag.Float64("http.rate", 1000, "how many `requests` a second users make in an open loop, all together")
+	flagServe        = flag.String("http.serve", "", "serve modules only so, a `list` of pool and fresh, or all, also where a table has fewer by default")
+	flagHTTPPool     = flag.Int("http.pool", 0, "how many `instances` of a module are kept with serve=pool; 0 is 2 for each processor")
+	flagNeedRate     = flag.Float64("resources.rate", 1000, "how many `requests` a second BenchmarkResources is about")
+	flagNeedP99      = flag.Duration("resources.p99", 100*time.Millisecond, "the latency that they may have at p99")
+	flagNeedTime     = flag.Duration("resources.time", time.Second, "how long that is measured with a number of instances")
+	flagNeedMost     = flag.Int("resources.instances", 8, "how many `instances` are tried at most")
+	flagKnee         = flag.String("knee.instances", "1,2,4,8", "how many services BenchmarkScaling has, a `list` separated by commas")
+	flagKneeUsers    = flag.Int("knee.users", 1, "how many `users` each of them has")
+	flagKneeWindows  = flag.Int("knee.windows", 3, "how many `times` each number of them is measured")
+	flagKneeTime     = flag.Duration("knee.time", 250*time.Millisecond, "for how long")
+	flagImageSizes   = flag.String("image.sizes", "", "how large the pictures are that images guests work on, in `megabytes`, a list separated by commas; 1,5,10 by default for guest c, of which the others have the first")
+	flagImageSIMD    = flag.String("image.simd", "", "measure only image guests built without SIMD or with it, a `list` of off and on")
+	flagCostRequests = flag.Float64("cost.requests", 10e6, "how many `requests` a day the costs are about")
+	flagCostPeak     = flag.Float64("cost.peak", 1, "how many times the mean of the day its busiest moment is")
+	flagCostHeadroom = flag.Float64("cost.headroom", 0, "the `share` of instances and hosts that is kept free")
+	flagCostSpeed    = flag.Float64("cost.speed", 1, "how much of a processor of this machine a vCPU of a host does")
+	flagCostHours    = flag.Float64("cost.hours", float64(costmodel.ArticleMonth), "how many `hours` a month has, the article's or 730")
+	flagCostBase     = flag.Int64("cost.base", 0, "what a host's own system takes of its memory, in `MiB`, beside the daemons that are measured")
+	flagCostPrices   = flag.String("cost.prices", "", "`file` of host types and their prices, as costmodel/prices.json is; the article's two by default")
+	flagCostPeople   = flag.String("cost.people", "", "what operations, development and monitoring cost in a year, a `list` of USD, on both sides; the article's for each by default")
+	flagNodeImage    = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
+	flagPythonImage  = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
 )
 
 // defaultBenchtime keeps a run of everything under ten minutes on two cores;
@@ -84,7 +96,7 @@ func configure() error {
 	if *flagArticle {
 		defaults := map[string]string{
 			"test.benchtime": "1000x", "warmups": "100", "budget": "0",
-			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0",
+			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0", "settle": "2s", "idle.window": "3s",
 			"http.connections": "100", "http.pipelining": "10", "http.time": "30s",
 		}
 		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
@@ -119,7 +131,7 @@ func configure() error {
 		}
 	}
 	suite.kept, suite.lasting = map[string]io.Closer{}, map[string][]measure.Metric{}
-	if err := errors.Join(configureHolding(), configureComputing(), configureServing()); err != nil {
+	if err := errors.Join(configureHolding(), configureComputing(), configureServing(), configurePictures(), configureCosts()); err != nil {
 		return err
 	}
 	suite.order = rand.New(rand.NewPCG(*flagSeed, 0))
@@ -220,6 +232,17 @@ func configureServing() error {
 	}
 	var err error
 	suite.knee, err = numbers("-knee.instances", *flagKnee, 1, 1<<10)
+	return err
+}
+
+// configurePictures checks what pictures there are and which builds of their guests.
+func configurePictures() (err error) {
+	for _, simd := range list(*flagImageSIMD) {
+		if simd != "off" && simd != "on" {
+			return fmt.Errorf("-image.simd=%s: give off or on", *flagImageSIMD)
+		}
+	}
+	suite.pictures, err = numbers("-image.sizes", cmp.Or(*flagImageSizes, "1,5,10"), 1, workload.MaxImagePixels/megabyte)
 	return err
 }
 

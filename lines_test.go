@@ -50,11 +50,11 @@ func rerunAsGoTest(t *testing.T, flags ...string) ([]byte, error) {
 func TestLines(t *testing.T) {
 	const guest = string(workload.Go) // it serves everywhere
 	const count = 2                   // from the second on testing prints the name before it calls
-	const serving = "HTTP|Ecommerce|Resources|^BenchmarkScaling"
+	const serving = "HTTP|Ecommerce|Resources|^BenchmarkScaling|ImageProcessing"
 	flags := []string{"-test.benchtime=6x", "-budget=0", "-runtimes=native,wazero-embedded", "-guests=" + guest, "-fibonacci.n=20",
 		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8", "-parallel.elements=1000", "-parallel.workers=1,2",
 		"-isolation.rounds=1000", "-isolation.crossings=100", "-load.rounds=1000", "-efficiency.time=20ms", "-idle.instances=2", "-idle.window=50ms", "-file.size=1", "-file.ops=16",
-		"-http.time=100ms", "-http.warmup=10ms", "-http.connections=4", "-http.rate=200", "-http.serve=pool", "-resources.rate=500", "-resources.p99=10s", "-knee.instances=1,2,3", "-knee.time=30ms"}
+		"-http.time=100ms", "-http.warmup=10ms", "-http.connections=4", "-http.rate=200", "-http.serve=pool", "-resources.rate=500", "-resources.p99=10s", "-knee.instances=1,2,3", "-knee.time=30ms", "-image.sizes=1"}
 	out, err := rerunAsGoTest(t, append(flags, "-test.bench=.", "-test.skip="+serving, "-test.count="+strconv.Itoa(count))...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -64,6 +64,11 @@ func TestLines(t *testing.T) {
 		t.Fatalf("%v\n%s", err, once)
 	}
 	out = append(out, once...)
+	shrunk, err := rerunAsGoTest(t, "-test.benchtime=6x", "-test.bench=ImageSize", "-runtimes=wasmtime,wasmtime-jit", "-guests=c", "-settle=20ms")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, shrunk)
+	}
+	out = append(out, shrunk...)
 	reader := benchfmt.NewReader(bytes.NewReader(out), "out.txt")
 	seen := map[string]int{}
 	named := map[string]bool{}
@@ -113,6 +118,9 @@ func TestLines(t *testing.T) {
 		} {
 			want = append(want, fmt.Sprintf(rest, "/guest="+guest+"/runtime="+r, "/serve="+serve+"/net=host"))
 		}
+		for _, op := range workload.ImageOps() {
+			want = append(want, "ImageProcessing/workload=image/guest="+guest+"/runtime="+r+"/op="+string(op)+"/size=1MB/simd=off")
+		}
 		if r != "native" {
 			want = append(want, "Isolation/workload=boundary/guest="+guest+"/runtime="+r+"/boundary=loop/guard=on")
 		}
@@ -122,6 +130,9 @@ func TestLines(t *testing.T) {
 		for _, app := range workload.Apps() {
 			want = append(want, "Density/workload="+app+"/guest="+guest+"/runtime="+r+"/app="+app)
 		}
+	}
+	for _, step := range []string{"wasmtime-jit/step=base", "wasmtime-jit/step=size", "wasmtime-jit/step=strip", "wasmtime/step=aot"} {
+		want = append(want, "ImageSize/workload=hello/guest=c/runtime="+step)
 	}
 	for _, name := range want {
 		if !slices.ContainsFunc(keys(seen), func(s string) bool {
@@ -136,7 +147,7 @@ func TestLines(t *testing.T) {
 }
 
 // ranOnce are the benchmarks that TestLines runs once.
-var ranOnce = regexp.MustCompile("^(HTTP|Ecommerce|Resources|Scaling)/")
+var ranOnce = regexp.MustCompile("^(HTTP|Ecommerce|Resources|Scaling|ImageProcessing|ImageSize)/")
 
 // anyGuest names a guest that can be built here.
 func anyGuest(t *testing.T) string {
@@ -159,7 +170,7 @@ func checkTables(t *testing.T, out []byte) {
 	if err := os.WriteFile(file, out, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op,/app,/size,/endpoint,/serve,/net,/loop", file)
+	cmd := exec.CommandContext(t.Context(), goTool, "tool", "benchstat", "-format=csv", "-col", "/runtime@(native wazero-embedded)", "-row", ".name,/workload,/guest,/cache,/instances,/n,/workers,/load,/boundary,/guard,/fs,/op,/app,/size,/endpoint,/simd,/step,/service,/serve,/net,/loop", file)
 	var tables, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &tables, &complaints
 	if err := cmd.Run(); err != nil {
@@ -202,7 +213,7 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 		if !named[unit] {
 			t.Errorf("%s: unit %s has no Unit line before it", r.Name, unit)
 		}
-		if math.IsInf(v.Value, 0) || v.Value < 0 && !slices.Contains([]string{"base-B", "guard-%", "degradation-%"}, unit) || v.Value == 0 && !strings.HasSuffix(unit, "-B") && !mayBeNothing(string(r.Name), unit) {
+		if math.IsInf(v.Value, 0) || v.Value < 0 && !slices.Contains([]string{"base-B", "guard-%", "degradation-%", "saved-%"}, unit) || v.Value == 0 && !strings.HasSuffix(unit, "-B") && !mayBeNothing(string(r.Name), unit) {
 			t.Errorf("%s: %s is %v", r.Name, unit, v.Value)
 		}
 	}
@@ -231,7 +242,7 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 // mayBeNothing tells whether 0 is a figure: what takes nothing of a processor, or was
 // there before it was waited for.
 func mayBeNothing(benchmark, unit string) bool {
-	return unit == "client-wait-p99-ns" || strings.HasPrefix(benchmark, "CPUEfficiency/") && strings.HasSuffix(unit, "-%") && (strings.Contains(benchmark, "load=idle") || unit != "cpu-%")
+	return unit == "client-wait-p99-ns" || unit == "saved-%" && strings.HasSuffix(benchmark, "/step=base") || strings.HasPrefix(benchmark, "CPUEfficiency/") && strings.HasSuffix(unit, "-%") && (strings.Contains(benchmark, "load=idle") || unit != "cpu-%")
 }
 
 // An expectation is what the line of a benchmark has, of those that TestLines
@@ -287,6 +298,10 @@ func expected(benchmark string) expectation {
 			e.inst = 1
 			e.units = append(e.units, "p99-ns", "cores", "pss-B", "inst", "achieved-%")
 		}
+	case "ImageProcessing":
+		e.units = append(e.units, "ops/s", "peak-B", "cpu-%")
+	case "ImageSize":
+		e.units = append(e.units, "ready-ns", "image-B", "compressed-B", "host-B", "saved-%", "pss-B")
 	case "Density":
 		e.samples, e.inst = 1, 8
 		e.units = append(e.units, "inst", "ended-by-flag", "inst/s", "pss-B", "total-B")
@@ -326,6 +341,8 @@ func TestBadFlags(t *testing.T) {
 		{"-resources.p99=0", "-resources.p99"},
 		{"-knee.instances=0", "-knee.instances"},
 		{"-knee.windows=0", "-knee.windows"},
+		{"-image.sizes=0", "-image.sizes"},
+		{"-image.simd=yes", "off or on"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0132abb7/wasmbench/costmodel"
 	"github.com/seed-0132abb7/wasmbench/internal/scratch"
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -46,6 +47,10 @@ var suite struct {
 	fibonacci   []int                       // -fibonacci.n
 	workers     []int                       // -parallel.workers
 	knee        []int                       // -knee.instances
+	pictures    []int                       // -image.sizes, in megabytes
+	prices      costmodel.Catalogue         // -cost.prices
+	people      map[bool]costmodel.TCO      // -cost.people, of containers and of modules
+	sold        map[string]soldBy           // what was measured for the costs
 	scratch     *scratch.Dir                // for files that guests work on, nil until there is one
 }
 
