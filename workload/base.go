@@ -261,10 +261,11 @@ func (p plan) finish(ctx context.Context, root string) error {
 	return nil
 }
 
-// writeAll writes files below root, whose directories are there.
+// writeAll writes files below root, whose directories are there, that all may read.
 func writeAll(root string, files map[string]string) error {
 	for file, content := range files {
-		if err := os.WriteFile(filepath.Join(root, file), []byte(content), 0o644); err != nil {
+		path := filepath.Join(root, file)
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Chmod(path, 0o644)); err != nil {
 			return err
 		}
 	}

@@ -153,8 +153,10 @@ func (p *Picture) Decode() *PictureOp {
 }
 
 // Op does op to the pixels that were decoded. The answer has 64 bytes of the result,
-// at places that seed determines, which Check compares once a Result was judged: a
-// caller that gives each request another seed sees one that was not computed anew.
+// at places that seed determines, which Check compares once a Result was judged. A
+// caller that adds 64 to the seed of each request has it compared at other places, and
+// tells an answer that was given before; not a result that the guest has kept, of
+// which the bytes are right at any place.
 func (p *Picture) Op(op ImageOp, seed uint32) (*PictureOp, error) {
 	if err := op.check(); err != nil {
 		return nil, err
@@ -255,17 +257,23 @@ func (p *Picture) inspect(op ImageOp, data []byte) error {
 	return p.judge(op, pixels)
 }
 
-// judgeJPEG has a file judged that should be a JPEG of these dimensions.
+// judgeJPEG has a file judged that should be a JPEG of these dimensions. It begins with
+// them, and nothing is decoded that has others: to decode takes the memory of as many
+// pixels as a file claims to have.
 func judgeJPEG(op ImageOp, w, h int, file []byte, judge ImageJudge) error {
-	result, format, err := image.Decode(bytes.NewReader(file))
+	c, format, err := image.DecodeConfig(bytes.NewReader(file))
 	if err != nil {
 		return fmt.Errorf("decoding it: %w", err)
 	}
 	if format != "jpeg" {
 		return fmt.Errorf("it is a %s, want a JPEG", format)
 	}
-	if got := result.Bounds().Size(); got != image.Pt(w, h) {
-		return fmt.Errorf("it has %dx%d pixels, want %dx%d", got.X, got.Y, w, h)
+	if c.Width != w || c.Height != h {
+		return fmt.Errorf("it has %dx%d pixels, want %dx%d", c.Width, c.Height, w, h)
+	}
+	result, _, err := image.Decode(bytes.NewReader(file))
+	if err != nil {
+		return fmt.Errorf("decoding it: %w", err)
 	}
 	return judge(op, result)
 }
@@ -344,16 +352,16 @@ func (o *PictureOp) parse(answer []byte) (*made, bool) {
 		return nil, false
 	}
 	size, err := strconv.Atoi(string(fields[4]))
-	if err != nil || o.size > 0 && size != o.size || size < 1 || size > o.picture.most() {
+	if err != nil || o.size > 0 && size != o.size || size < 1 || size > mostBytes(o.picture.width, o.picture.height) {
 		return nil, false
 	}
 	samples, err := hex.DecodeString(string(fields[5]))
 	return &made{op: o, size: size, samples: samples}, err == nil && len(samples) == imageSamples
 }
 
-// most is the size that no result has more of, in bytes: a JPEG that has more than its
-// pixels would take is none of quality 80.
-func (p *Picture) most() int { return max(4*p.width*p.height, 4*800*600) + 4096 }
+// mostBytes is what no result of a picture of so many pixels exceeds: a JPEG that has
+// more than its pixels would take is none of quality 80.
+func mostBytes(width, height int) int { return max(4*width*height, 4*800*600) + 4096 }
 
 // ask asks it and checks the answer.
 func (o *PictureOp) ask(ctx context.Context, call InstanceCall) error {
@@ -381,6 +389,12 @@ func Image(l Language, simd bool, op ImageOp, file []byte, judge ImageJudge) (*G
 	w, h := op.Size(width, height)
 	g := imageGuest(l, simd)
 	g.request = append(fmt.Appendf(nil, "whole %s %s\n", op, imageArgs[op]), file...)
+	judgeAnswer := func(answer []byte) error {
+		if most := mostBytes(width, height); len(answer) > most {
+			return fmt.Errorf("it has %d bytes, more than %d", len(answer), most)
+		}
+		return judgeJPEG(op, w, h, answer, judge)
+	}
 	var mu sync.Mutex
 	var right []byte
 	g.judge = func(answer []byte) error {
@@ -389,7 +403,7 @@ func Image(l Language, simd bool, op ImageOp, file []byte, judge ImageJudge) (*G
 		if bytes.Equal(answer, right) {
 			return nil
 		}
-		if err := judgeJPEG(op, w, h, answer, judge); err != nil {
+		if err := judgeAnswer(answer); err != nil {
 			var told *GuestError
 			if errors.As(g.compare(answer, nil), &told) {
 				return told

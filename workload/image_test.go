@@ -45,6 +45,15 @@ func painted(t *testing.T, w, h int) []byte {
 	return b.Bytes()
 }
 
+// claiming is file but for the dimensions that it claims to have.
+func claiming(file []byte, w, h uint16) []byte {
+	file = bytes.Clone(file)
+	at := bytes.Index(file, []byte{0xff, 0xc0}) + 5
+	binary.BigEndian.PutUint16(file[at:], h)
+	binary.BigEndian.PutUint16(file[at+2:], w)
+	return file
+}
+
 // newPainter returns one whose pixels have so many bytes.
 func newPainter(t *testing.T, each int) *painter {
 	p := &painter{results: map[workload.ImageOp][]byte{workload.Compress: painted(t, paintedWidth, paintedHeight)}}
@@ -260,6 +269,9 @@ func TestPictureTellsFaults(t *testing.T) {
 		{"transparent", workload.Blur, nil, flip(workload.Blur, 4*121+3), false, "result", "pixel 1,1 has an alpha of 254", nil},
 		{"no JPEG", workload.Compress, nil, file(workload.Compress, bytes.Repeat([]byte("x"), 1000)), false, "result", "decoding it", nil},
 		{"a JPEG of other dimensions", workload.Compress, nil, file(workload.Compress, painted(t, 90, 120)), false, "result", "90x120 pixels, want 120x90", nil},
+		// Decoding it would tell that it is cut short, after making room for all pixels.
+		{"a JPEG that claims to be huge", workload.Compress, nil, file(workload.Compress, claiming(painted(t, 8, 8), 10000, 10000)), false, "result", "10000x10000 pixels, want 120x90", nil},
+		{"a picture that is no JPEG", workload.Compress, nil, file(workload.Compress, pngOf(120, 90)), false, "result", "it is a png, want a JPEG", nil},
 		{"a JPEG cut short", workload.Compress, nil, func(p *painter) {
 			p.results[workload.Compress] = p.results[workload.Compress][:2000]
 		}, false, "result", "decoding it", nil},
@@ -337,11 +349,6 @@ func isSampled(at, seed, size uint32) bool {
 }
 
 func TestPicturesThatAreNone(t *testing.T) {
-	huge := painted(t, 8, 8)
-	at := bytes.Index(huge, []byte{0xff, 0xc0}) + 5 // height and width are there
-	for i, side := range []uint16{65500, 65500} {
-		binary.BigEndian.PutUint16(huge[at+2*i:], side)
-	}
 	var moving bytes.Buffer
 	if err := gif.Encode(&moving, image.NewGray(image.Rect(0, 0, 4, 4)), nil); err != nil {
 		t.Fatal(err)
@@ -352,7 +359,7 @@ func TestPicturesThatAreNone(t *testing.T) {
 		"100000x100000 pixels":          pngOf(100000, 100000),
 		"16385x1 pixels":                pngOf(16385, 1),
 		"8000x8000 pixels":              pngOf(8000, 8000),
-		"65500x65500 pixels":            huge,
+		"65500x65500 pixels":            claiming(painted(t, 8, 8), 65500, 65500),
 		"gif, not":                      moving.Bytes(),
 		"67108865 bytes, more than 671": make([]byte, 64<<20+1),
 	} {
@@ -455,9 +462,11 @@ func TestImage(t *testing.T) {
 		t.Errorf("an error of the guest: %v", err)
 	}
 	for want, answer := range map[string][]byte{
-		"want 90x120": painted(t, 120, 90),
-		"decoding it": right[:len(right)/2],
-		"rotate":      nil,
+		"want 90x120":               painted(t, 120, 90),
+		"it has 10000x10000 pixels": claiming(right, 10000, 10000),
+		"bytes, more than 1924096":  append(bytes.Clone(right), make([]byte, 4*800*600+4096)...),
+		"decoding it":               right[:len(right)/2],
+		"rotate":                    nil,
 	} {
 		if err := g.Check(answer); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not tell %q", err, want)
@@ -491,18 +500,7 @@ func TestImageOfPhoto(t *testing.T) {
 		simd     bool
 	}{{workload.C, false}, {workload.C, true}, {workload.Go, false}} {
 		t.Run(fmt.Sprintf("%s/simd=%v", guest.language, guest.simd), func(t *testing.T) {
-			logged := func(judge workload.ImageJudge) workload.ImageJudge {
-				return func(op workload.ImageOp, result image.Image) error {
-					right, err := ph.Golden(op)
-					if err != nil {
-						return err
-					}
-					dB, err := photo.PSNR(result, right)
-					t.Logf("%s: %.2f dB, %v", op, dB, err)
-					return judge(op, result)
-				}
-			}
-			p := must(workload.NewPicture(guest.language, guest.simd, ph.JPEG, logged(ph.Judge)))(t)
+			p := must(workload.NewPicture(guest.language, guest.simd, ph.JPEG, ph.Judge))(t)
 			other := must(workload.NewPicture(guest.language, guest.simd, mirror.Bytes(), ph.Judge))(t)
 			img, err := native.New().Prepare(t.Context(), p.Decode())
 			skip(t, err)
@@ -521,7 +519,7 @@ func TestImageOfPhoto(t *testing.T) {
 				}
 			}
 			for _, op := range workload.ImageOps() {
-				g := must(workload.Image(guest.language, guest.simd, op, ph.JPEG, logged(ph.JudgeJPEG)))(t)
+				g := must(workload.Image(guest.language, guest.simd, op, ph.JPEG, ph.JudgeJPEG))(t)
 				answer, err := inst.Call(t.Context(), g.Request())
 				if err == nil {
 					err = g.Check(answer)

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -32,11 +33,12 @@ func executableFS(ctx context.Context, executable string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cache.Make(ctx, "rootfs", cache.Key(string(b)), func(dir string) error {
+	return cache.Make(ctx, "rootfs", cache.Key(modes, string(b)), func(dir string) error {
 		if err := makeMountPoints(dir); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, "guest"), b, 0o755)
+		guest := filepath.Join(dir, "guest")
+		return errors.Join(os.WriteFile(guest, b, 0o755), os.Chmod(guest, 0o755))
 	})
 }
 
@@ -63,14 +65,14 @@ func (g *Guest) scriptFS(ctx context.Context, i interpreter, f Form) (string, er
 	if err != nil {
 		return "", err
 	}
-	key := cache.Key(g.source(), string(f), line, sources, g.base.dir, info.ModTime().String(), strconv.FormatInt(info.Size(), 10))
+	key := cache.Key(modes, g.source(), string(f), line, sources, g.base.dir, info.ModTime().String(), strconv.FormatInt(info.Size(), 10))
 	return cache.Make(ctx, "rootfs", key, func(to string) error {
 		if err := makeMountPoints(to); err != nil {
 			return err
 		}
 		script := filepath.Join(to, "guest")
 		if g.language != Python {
-			return i.writeNode(script, line, g.source(), f)
+			return errors.Join(i.writeNode(script, line, g.source(), f), os.Chmod(script, 0o755))
 		}
 		var python *exec.Cmd
 		if g.base.dir == "" {
@@ -80,9 +82,18 @@ func (g *Guest) scriptFS(ctx context.Context, i interpreter, f Form) (string, er
 	})
 }
 
+// modes is counted up when the same files have other modes, which do not depend on the
+// umask.
+const modes = "1"
+
+// makeMountPoints makes them in root, which all may enter then.
 func makeMountPoints(root string) error {
+	if err := os.Chmod(root, 0o755); err != nil {
+		return err
+	}
 	for _, d := range []string{"dev", "proc", "sys", "tmp"} {
-		if err := os.Mkdir(filepath.Join(root, d), 0o755); err != nil {
+		d = filepath.Join(root, d)
+		if err := errors.Join(os.Mkdir(d, 0o755), os.Chmod(d, 0o755)); err != nil {
 			return err
 		}
 	}

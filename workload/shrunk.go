@@ -27,8 +27,8 @@ const (
 	// StepAOT is the module of StepStrip, there to be precompiled by the engine.
 	StepAOT Step = "aot"
 	// StepStrip leaves out the names of functions and what a debugger needs: of every
-	// file of the container of StepDistroless, or of the module, which is then that of
-	// Hello.
+	// file of the container of StepDistroless, or of the module, which is then made as
+	// that of Hello is. That in C is made here, by the compiler of the other steps.
 	StepStrip Step = "strip"
 )
 

@@ -8,6 +8,15 @@ import (
 // Made tells whether the step is made in the form.
 func (s *Shrunk) Made(f Form) bool { return s.made(f) }
 
+// Accounts returns the base that has users and groups alone.
+func Accounts(ctx context.Context) (string, error) {
+	b, err := accounts(ctx)
+	return b.dir, err
+}
+
+// ExecutableFS returns the root file system of a program.
+var ExecutableFS = executableFS
+
 // Carry copies a file from one directory to another with the links that lead to it.
 func Carry(from, to, name string) error {
 	f, err := os.OpenRoot(from)

@@ -13,8 +13,11 @@ import (
 
 // module returns the step's reactor.
 func (s *Shrunk) module(ctx context.Context) (string, error) {
+	stripped := s.step == StepStrip || s.step == StepAOT
 	switch {
-	case s.step == StepStrip || s.step == StepAOT:
+	case stripped && s.guest.language == C:
+		return compileModule(ctx, s.guest.source(), []string{"-O2"}, []string{stripAll})
+	case stripped:
 		return s.guest.Artifact(ctx, Reactor)
 	case s.step == StepBase && s.guest.language == C:
 		return compileModule(ctx, s.guest.source(), []string{"-O2", "-g"}, nil)
@@ -32,7 +35,7 @@ func (s *Shrunk) module(ctx context.Context) (string, error) {
 // asked.
 func (s *Shrunk) small(ctx context.Context) (string, error) {
 	if s.guest.language == C {
-		return compileModule(ctx, s.guest.source(), []string{"-Oz"}, []string{"-Wl,--strip-all"})
+		return compileModule(ctx, s.guest.source(), []string{"-Oz"}, []string{stripAll})
 	}
 	return s.guest.Artifact(ctx, Reactor)
 }
@@ -54,6 +57,9 @@ var (
 	linkFlags    = []string{"-mexec-model=reactor", "-Wl,--stack-first,-z,stack-size=32768"}
 )
 
+// stripAll has the linker leave out the names of functions and what a debugger needs.
+const stripAll = "-Wl,--strip-all"
+
 // compileModule makes a reactor of a C guest, compiled and linked with further flags.
 func compileModule(ctx context.Context, name string, compile, link []string) (string, error) {
 	absent := func(why, fix string, err error) error {
@@ -61,11 +67,13 @@ func compileModule(ctx context.Context, name string, compile, link []string) (st
 	}
 	clang, err := exec.LookPath("clang")
 	if err != nil {
-		return "", absent("clang is not on PATH", "apt-get install clang lld wasi-libc libclang-rt-dev-wasm32", err)
+		return "", absent("clang is not on PATH", moduleToolsFix, err)
 	}
-	version, err := firstLine(ctx, clang, "--version")
+	tools, err := moduleTools(ctx, clang)
 	if err != nil {
-		return "", err
+		return "", unlessEnded(ctx, err, func(err error) error {
+			return absent("clang has no linker or no library for it", moduleToolsFix, err)
+		})
 	}
 	files, err := sourcesC(name)
 	if err == nil {
@@ -76,7 +84,7 @@ func compileModule(ctx context.Context, name string, compile, link []string) (st
 	}
 	compile = slices.Concat(targetFlags, compileFlags, compile, []string{"reactor.c", "buffer.c", name + ".c"})
 	link = slices.Concat(targetFlags, linkFlags, link, []string{"reactor.o", "buffer.o", name + ".o"})
-	key := cache.Key(version, strings.Join(compile, " "), strings.Join(link, " "), files.key())
+	key := cache.Key(tools, strings.Join(compile, " "), strings.Join(link, " "), files.key())
 	entry, err := cache.Make(ctx, "module", key, func(dir string) error {
 		src := filepath.Join(dir, "src")
 		defer os.RemoveAll(src)
@@ -99,6 +107,38 @@ func compileModule(ctx context.Context, name string, compile, link []string) (st
 	}
 	return filepath.Join(entry, moduleFile), nil
 }
+
+// moduleToolsFix brings what moduleTools looks for.
+const moduleToolsFix = "apt-get install clang lld wasi-libc libclang-rt-dev-wasm32"
+
+// moduleTools identifies all that decides what a module is made to, beside its source:
+// compiler, linker and the content of what is linked to every module.
+func moduleTools(ctx context.Context, clang string) (string, error) {
+	found := make([]string, len(linkedParts))
+	for i, part := range linkedParts {
+		path, err := firstLine(ctx, clang, append(slices.Clone(targetFlags), part)...)
+		if err != nil {
+			return "", err
+		}
+		found[i] = path
+	}
+	libraries, err := cache.FileKey(found...)
+	if err != nil {
+		return "", err
+	}
+	compiler, err := firstLine(ctx, clang, "--version")
+	if err != nil {
+		return "", err
+	}
+	linker, err := firstLine(ctx, clang, append(slices.Clone(targetFlags), "-print-prog-name=wasm-ld")...)
+	if err == nil {
+		linker, err = firstLine(ctx, linker, "--version")
+	}
+	return cache.Key(compiler, linker, libraries), err
+}
+
+// linkedParts ask clang where it has what is linked to every module.
+var linkedParts = []string{"-print-file-name=libc.a", "-print-file-name=crt1-reactor.o", "-print-libgcc-file-name"}
 
 // moduleFile is the name of a module in an entry of the cache.
 const moduleFile = "module.wasm"

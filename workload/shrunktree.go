@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 	"github.com/seed-0132abb7/wasmbench/internal/linked"
 )
@@ -22,20 +24,24 @@ import (
 // not even these, but is run by one of them.
 func accounts(ctx context.Context) (base, error) {
 	return derive(ctx, "users and groups", []string{"accounts", fmt.Sprint(written)}, func(root string) error {
-		if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		etc := filepath.Join(root, "etc")
+		if err := errors.Join(os.Mkdir(etc, 0o755), os.Chmod(etc, 0o755)); err != nil {
 			return err
 		}
 		return writeAll(root, written)
 	})
 }
 
-// derive returns a base of what fill makes, which parts decide. In its origin its size
-// follows content.
+// derivation is counted up when another tree is derived of the same parts.
+const derivation = "1"
+
+// derive returns a base of what fill makes, which parts decide, and which has modes that
+// do not depend on the umask. In its origin its size follows content.
 func derive(ctx context.Context, content string, parts []string, fill func(root string) error) (base, error) {
-	key := cache.Key(append([]string{recipe, content}, parts...)...)
+	key := cache.Key(append([]string{recipe, derivation, content}, parts...)...)
 	entry, err := cache.Make(ctx, "base", key, func(dir string) error {
 		root := filepath.Join(dir, "rootfs")
-		if err := os.Mkdir(root, 0o755); err != nil {
+		if err := errors.Join(os.Mkdir(root, 0o755), os.Chmod(root, 0o755)); err != nil {
 			return err
 		}
 		if err := fill(root); err != nil {
@@ -65,13 +71,26 @@ func (b base) of() string {
 	return b.origin
 }
 
+// identity tells b apart from a base that was in the same directory before.
+func (b base) identity() (string, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(b.dir, &stat); err != nil {
+		return "", &fs.PathError{Op: "stat", Path: b.dir, Err: err}
+	}
+	return fmt.Sprint(b.dir, stat.Ino, stat.Ctim), nil
+}
+
 // alone returns a base with the interpreter of b and the files that it needs.
 func (i interpreter) alone(ctx context.Context, b base) (base, error) {
 	program, info, err := i.in(b.dir)
 	if err != nil {
 		return base{}, err
 	}
-	parts := []string{b.dir, info.ModTime().String(), fmt.Sprint(info.Size())}
+	identity, err := b.identity()
+	if err != nil {
+		return base{}, err
+	}
+	parts := []string{identity, info.ModTime().String(), fmt.Sprint(info.Size())}
 	return derive(ctx, i.program+" and what it needs of "+b.of(), parts, func(root string) error {
 		files, err := i.needs(ctx, b.dir, program)
 		if err != nil {
@@ -110,7 +129,9 @@ func (i interpreter) needs(ctx context.Context, root, program string) ([]string,
 	}
 	files := []string{program, "/etc/passwd", "/etc/group"}
 	if linker != "" {
-		listed, err := output(inside(ctx, root, linker, linked.List, program))
+		trace := inside(ctx, root, linker, program)
+		trace.Env = append(trace.Env, linked.Trace)
+		listed, err := output(trace)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +155,8 @@ func linkerOf(root, program string) (string, error) {
 	return linked.Linker(f)
 }
 
-// carry copies the file at an absolute path, with the links that lead to it.
+// carry copies the file at an absolute path, with the links that lead to it and the modes
+// that it and its directories have.
 func carry(from, to *os.Root, name string) error {
 	at, rest := ".", elements(name)
 	for links := 0; len(rest) > 0; {
@@ -145,7 +167,9 @@ func carry(from, to *os.Root, name string) error {
 		}
 		switch info.Mode().Type() {
 		case fs.ModeDir:
-			err = to.Mkdir(at, info.Mode().Perm())
+			if err = to.Mkdir(at, 0o700); err == nil {
+				err = to.Chmod(at, info.Mode().Perm())
+			}
 		case fs.ModeSymlink:
 			if links++; links > 16 {
 				return &fs.PathError{Op: "follow", Path: name, Err: fs.ErrInvalid}
@@ -183,12 +207,12 @@ func copyFile(from, to *os.Root, name string, perm fs.FileMode) error {
 		return err
 	}
 	defer r.Close()
-	w, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	w, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = w.ReadFrom(r)
-	return errors.Join(err, w.Close())
+	return errors.Join(err, w.Chmod(perm), w.Close())
 }
 
 // strip returns b with every ELF file stripped.
@@ -201,18 +225,46 @@ func strip(ctx context.Context, b base) (base, error) {
 	if err != nil {
 		return base{}, err
 	}
-	return derive(ctx, b.of()+", stripped", []string{b.dir, version}, func(root string) error {
+	identity, err := b.identity()
+	if err != nil {
+		return base{}, err
+	}
+	return derive(ctx, b.of()+", stripped", []string{identity, version}, func(root string) error {
 		if err := os.CopyFS(root, os.DirFS(b.dir)); err != nil {
 			return err
 		}
 		files, err := programs(root)
-		if err != nil || len(files) == 0 {
+		if err != nil {
 			return err
 		}
-		_, err = output(exec.CommandContext(ctx, tool, append([]string{"--strip-all", "--"}, files...)...))
-		return unlessEnded(ctx, err, func(err error) error {
-			return &Unavailable{What: "step " + string(StepStrip), Why: "strip does not take the distribution's files", Fix: "install the distribution's binutils", Err: err}
-		})
+		if len(files) > 0 {
+			_, err = output(exec.CommandContext(ctx, tool, append([]string{"--strip-all", "--"}, files...)...))
+		}
+		if err != nil {
+			return unlessEnded(ctx, err, func(err error) error {
+				return &Unavailable{What: "step " + string(StepStrip), Why: "strip does not take the distribution's files", Fix: "install the distribution's binutils", Err: err}
+			})
+		}
+		return takeModes(b.dir, root)
+	})
+}
+
+// takeModes gives all below root the mode that it has below from. os.CopyFS keeps none
+// but who may execute a file.
+func takeModes(from, root string) error {
+	return filepath.WalkDir(root, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || file == root || e.Type() == fs.ModeSymlink {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		info, err := os.Lstat(filepath.Join(from, rel))
+		if err != nil {
+			return err
+		}
+		return os.Chmod(file, info.Mode().Perm())
 	})
 }
 

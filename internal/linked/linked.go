@@ -34,9 +34,10 @@ func Linker(program io.ReaderAt) (string, error) {
 
 const maxPath = 4096
 
-// List is what the linker is told, before the path of a program, so that it writes
-// what Libraries reads rather than start the program.
-const List = "--list"
+// Trace is what has to be in the environment of the linker, whose argument is the path
+// of a program, so that it writes what Libraries reads rather than start the program.
+// Its --list does the same, but not where a library is missing.
+const Trace = "LD_TRACE_LOADED_OBJECTS=1"
 
 // Libraries returns the paths of the shared libraries, and of the linker, in what the
 // linker has written. That the kernel brings itself is left out.

@@ -50,19 +50,39 @@ func TestOfAProgram(t *testing.T) {
 	if err != nil || !filepath.IsAbs(linker) {
 		t.Skipf("sh has the linker %q, %v", linker, err)
 	}
-	out, err := exec.CommandContext(t.Context(), linker, linked.List, sh).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := linked.Libraries(string(out))
+	files, err := linked.Libraries(traced(t, linker, sh))
 	if err != nil || !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(f, "libc.") }) {
-		t.Fatalf("%q, %v: no C library in %q", files, err, out)
+		t.Fatalf("%q, %v: there is no C library", files, err)
 	}
 	for _, file := range files {
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}
 	}
+	// A program is another's copy but for the name of a library, which is nowhere.
+	b, err := os.ReadFile(sh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking := filepath.Join(t.TempDir(), "lacking")
+	if err := os.WriteFile(lacking, bytes.ReplaceAll(b, []byte("libc."), []byte("lib?.")), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := linked.Libraries(traced(t, linker, lacking)); !errors.Is(err, linked.ErrMissing) || !strings.Contains(err.Error(), "lib?.") {
+		t.Errorf("where a library is missing: %q, %v", files, err)
+	}
+}
+
+// traced returns what the linker writes of a program.
+func traced(t *testing.T, linker, program string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), linker, program)
+	cmd.Env = append(os.Environ(), linked.Trace)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 func TestOfNoProgram(t *testing.T) {

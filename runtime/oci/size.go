@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	goruntime "runtime"
+	"strconv"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
 )
@@ -66,6 +68,8 @@ func measureLayer(ctx context.Context, root string, timed bool) (*layer, error) 
 		l.meta, err = measure()
 		return l, err
 	}
+	// What is compressed is as long as the compressor makes it, which is Go's own.
+	key = cache.Key(key, goruntime.Version(), strconv.Itoa(gzip.DefaultCompression))
 	entry, err := cache.Make(ctx, "measured", key, func(dir string) error {
 		meta, err := measure()
 		if err != nil {

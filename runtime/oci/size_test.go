@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/seed-0132abb7/wasmbench/internal/cache"
 )
 
 // compressed returns how long b is by gzip's default level.
@@ -89,6 +91,14 @@ func TestMeasureIsCached(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", user)
 	root := filepath.Join(user, "wasmbench", "base", "key", "rootfs")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.WriteFile(filepath.Join(root, "guest"), []byte("one"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	// The sizes that another compressor came to are none of this one's.
+	other, err := cacheKey(root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cache.Make(t.Context(), "measured", other, func(dir string) error { return layerMeta{Files: 5}.write(dir) }); err != nil {
 		t.Fatal(err)
 	}
 	first, err := Measure(t.Context(), root)

@@ -98,9 +98,15 @@ func resized(m image.Image, by draw.Interpolator) *image.RGBA {
 	return to
 }
 
-// What is right passes, and what is nearly right does not.
+// What is right passes, and what is nearly right does not. Of a small photo where that
+// shows too, for the race detector makes pixels slow.
 func TestJudge(t *testing.T) {
-	p := take(t)
+	large := take(t)
+	whole := decoded(t, large.JPEG)
+	p, err := photo.Take(t.Context(), photo.MinBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
 	in := decoded(t, p.JPEG)
 	w, h := p.Width, p.Height
 	same := func(x, y int) (int, int) { return x, y }
@@ -113,6 +119,7 @@ func TestJudge(t *testing.T) {
 		}
 		return to
 	}
+	right := resized(whole, draw.CatmullRom)
 	clockwise := moved(in, h, w, func(x, y int) (int, int) { return y, h - 1 - x })
 	tests := []struct {
 		name   string
@@ -121,13 +128,13 @@ func TestJudge(t *testing.T) {
 		right  bool
 		told   bool // as a JPEG too
 	}{
-		{"by Catmull-Rom", workload.Resize, resized(in, draw.CatmullRom), true, true},
-		{"by Catmull-Rom, red and blue swapped", workload.Resize, swapped(resized(in, draw.CatmullRom)), false, true},
-		{"by Catmull-Rom, mirrored", workload.Resize, resized(moved(in, w, h, mirrored), draw.CatmullRom), false, true},
-		{"by Catmull-Rom, a pixel off", workload.Resize, resized(moved(in, w, h, shifted), draw.CatmullRom), false, true},
-		{"bilinear", workload.Resize, resized(in, draw.BiLinear), false, false},
-		{"approximately bilinear", workload.Resize, resized(in, draw.ApproxBiLinear), false, false},
-		{"the nearest", workload.Resize, resized(in, draw.NearestNeighbor), false, true},
+		{"by Catmull-Rom", workload.Resize, right, true, true},
+		{"by Catmull-Rom, red and blue swapped", workload.Resize, swapped(right), false, true},
+		{"by Catmull-Rom, mirrored", workload.Resize, moved(right, 800, 600, func(x, y int) (int, int) { return 799 - x, y }), false, true},
+		{"by Catmull-Rom, a pixel off", workload.Resize, moved(right, 800, 600, func(x, y int) (int, int) { return min(x+1, 799), y }), false, true},
+		{"bilinear", workload.Resize, resized(whole, draw.BiLinear), false, false},
+		{"approximately bilinear", workload.Resize, resized(whole, draw.ApproxBiLinear), false, false},
+		{"the nearest", workload.Resize, resized(whole, draw.NearestNeighbor), false, true},
 		{"nothing", workload.Resize, image.NewRGBA(image.Rect(0, 0, 800, 600)), false, true},
 
 		{"clockwise", workload.Rotate, clockwise, true, true},
@@ -149,6 +156,10 @@ func TestJudge(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.op)+" "+tt.name, func(t *testing.T) {
+			p := p
+			if tt.op == workload.Resize {
+				p = large
+			}
 			err := p.Judge(tt.op, tt.result)
 			if tt.right != (err == nil) {
 				t.Errorf("right %v, but %v", tt.right, err)
@@ -161,7 +172,6 @@ func TestJudge(t *testing.T) {
 			if tt.told && tt.right != (err == nil) {
 				t.Errorf("right %v, but as a JPEG %v", tt.right, err)
 			}
-			t.Logf("%.2f dB, as a JPEG %.2f dB", psnr(t, p, tt.op, tt.result), psnr(t, p, tt.op, again))
 		})
 	}
 	if err := p.Judge(workload.Rotate, in); err == nil || !strings.Contains(err.Error(), "compared with") {
@@ -172,22 +182,9 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func psnr(t *testing.T, p *photo.Photo, op workload.ImageOp, result image.Image) float64 {
-	t.Helper()
-	golden, err := p.Golden(op)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dB, err := photo.PSNR(result, golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dB
-}
-
-// What is right of a small photo passes too, though a JPEG's colours show more there.
+// What is right of a smaller photo passes too, though a JPEG's colours show more there.
 func TestJudgeSmall(t *testing.T) {
-	for _, size := range []int64{photo.MinBytes, 500_000} {
+	for _, size := range []int64{400_000} {
 		p, err := photo.Take(t.Context(), size)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +196,6 @@ func TestJudgeSmall(t *testing.T) {
 			workload.Blur:     blurred(in, 5),
 			workload.Compress: encoded(t, in, 80),
 		} {
-			t.Logf("%d bytes: %s: %.2f dB", size, op, psnr(t, p, op, result))
 			if err := p.Judge(op, result); err != nil {
 				t.Errorf("%d bytes: %v", size, err)
 			}
@@ -216,7 +212,7 @@ func TestJudgeSmall(t *testing.T) {
 // Photos are of the size that is asked for, four by three, and those that the first
 // were again.
 func TestTake(t *testing.T) {
-	for _, size := range []int64{photo.MinBytes, 345_678, 2e6} {
+	for _, size := range []int64{photo.MinBytes, 345_678} {
 		p, err := photo.Take(t.Context(), size)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,12 @@ func (s shipped) libraries(ctx context.Context) ([]string, error) {
 	if err := errors.Join(err, f.Close()); err != nil || linker == "" {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, linker, linked.List, s.host).Output()
+	cmd := exec.CommandContext(ctx, linker, s.host)
+	cmd.Env = append(os.Environ(), linked.Trace)
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, fmt.Errorf("%s: %w: %s", linker, err, bytes.TrimSpace(exit.Stderr))
+	}
 	if err != nil {
 		return nil, err
 	}

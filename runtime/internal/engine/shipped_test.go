@@ -1,15 +1,19 @@
 package engine_test
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/seed-0132abb7/wasmbench/internal/linked"
 	"github.com/seed-0132abb7/wasmbench/runtime"
+	"github.com/seed-0132abb7/wasmbench/runtime/internal/engine"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
@@ -128,6 +132,36 @@ func TestShippedHosts(t *testing.T) {
 				t.Errorf("%q, want a program with %q", files, tt.with)
 			}
 		})
+	}
+}
+
+// What the linker does not find is named, and so is why it refuses a program.
+func TestShippedHostsThatDoNotStart(t *testing.T) {
+	sh, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	host := filepath.Join(t.TempDir(), "host")
+	files := func(change func([]byte) []byte) error {
+		if err := os.WriteFile(host, change(bytes.Clone(sh)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		files, err := engine.HostFiles(t.Context(), host)
+		if err == nil {
+			t.Fatalf("there are %q", files)
+		}
+		return err
+	}
+	err = files(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("libc."), []byte("lib?.")) })
+	if !errors.Is(err, linked.ErrMissing) || !strings.Contains(err.Error(), "lib?.") || !strings.Contains(err.Error(), host) {
+		t.Errorf("where a library is missing: %v", err)
+	}
+	err = files(func(b []byte) []byte {
+		b[16] = byte(elf.ET_REL) // the type, which is none of a program
+		return b
+	})
+	if !errors.As(err, new(*exec.ExitError)) || !strings.Contains(err.Error(), "ET_EXEC") {
+		t.Errorf("where the linker refuses: %v", err)
 	}
 }
 
