@@ -23,24 +23,45 @@ func (o Option) year(d Demand, month Hours) (float64, error) {
 	return 12*(float64(p.hosts)*h.USDPerHour*float64(month)+h.surplus(p.hosts, p.meanCores, month)) + o.TCO.people(), nil
 }
 
-// below returns the greatest demand, requests a day, that a host less than this
-// one takes would carry; 0 if it is the first.
+// below returns the greatest demand less than this one, requests a day, at which the
+// cost makes a step or a bend: a host less would carry it, an instance less that is
+// paid for would answer it, or the hosts' price just covers its processor time. It is 0 if
+// there is none.
 func (o Option) below(d Demand) (float64, error) {
-	p, err := o.Service.plan(d)
-	if err != nil || p.hosts == 1 {
+	s := o.Service
+	p, err := s.plan(d)
+	if err != nil {
 		return 0, err
 	}
-	rate := float64(p.hosts-1) * float64(o.Service.PerHost) * o.Service.each(d)
-	if o.Service.PerHost == 0 {
-		h, err := o.Service.room(d)
-		if err != nil {
-			return 0, err
+	perDay := secondsPerDay / d.peak()
+	if s.PerHost > 0 {
+		rate := float64(p.hosts-1) * float64(s.PerHost) * s.each(d)
+		if p.hosts-1 < int(up(float64(d.Instances)/float64(s.PerHost))) {
+			rate = 0
 		}
-		rate = h.carries(float64(p.hosts - 1))
-	} else if p.hosts-1 < int(up(float64(d.Instances)/float64(o.Service.PerHost))) {
-		rate = 0
+		return rate * perDay, nil
 	}
-	return rate * secondsPerDay / d.peak(), nil
+	h, err := s.room(d)
+	if err != nil {
+		return 0, err
+	}
+	var changes []float64
+	if p.hosts > 1 {
+		changes = append(changes, h.carries(float64(p.hosts-1))*perDay)
+	}
+	if surplus := p.meanCores - float64(p.hosts)*s.Host.covered(); surplus > 0 && s.Host.SurplusUSD > 0 {
+		changes = append(changes, d.RequestsPerDay-surplus*s.speed()/h.cpu*secondsPerDay)
+		if fewest := s.fewest(d); h.cores > 0 && fewest > max(h.held, 1) {
+			changes = append(changes, (fewest-1)*h.each*perDay)
+		}
+	}
+	next := 0.
+	for _, c := range changes {
+		if c < d.RequestsPerDay {
+			next = max(next, c)
+		}
+	}
+	return next, nil
 }
 
 // A NoBreakEvenError tells that one option still costs more at the largest demand
@@ -96,12 +117,12 @@ func BreakEven(dear, cheap Option, shape Demand, upTo float64, month Hours) (Ran
 	return Range{value, low, high}, err
 }
 
-// mostSteps bounds how many changes of a number of hosts are looked at.
+// mostSteps bounds how many steps and bends of the cost are looked at.
 const mostSteps = 1 << 16
 
-// breakEven goes down from the demand, from one change of a number of hosts to the
-// next, to the last where the first option costs more. Between two changes
-// only processor time beyond what is covered makes a difference.
+// breakEven goes down from the demand, from one step or bend of a cost to the next, to
+// the last demand where the first option costs more. Between two of them both are
+// straight lines.
 func breakEven(dear, cheap Option, d Demand, month Hours) (float64, error) {
 	upTo := d.RequestsPerDay
 	more := func(perDay float64) (float64, error) {
@@ -139,7 +160,7 @@ func breakEven(dear, cheap Option, d Demand, month Hours) (float64, error) {
 		if next >= d.RequestsPerDay*(1-grain) {
 			next = d.RequestsPerDay * (1 - 2*grain)
 		}
-		// Just above the change the numbers of hosts are still the same.
+		// Just above the step both are still on their lines.
 		above := next + 4*grain*d.RequestsPerDay
 		if above >= d.RequestsPerDay {
 			above = d.RequestsPerDay
@@ -166,5 +187,5 @@ func breakEven(dear, cheap Option, d Demand, month Hours) (float64, error) {
 		}
 		d.RequestsPerDay = next
 	}
-	return 0, badf("more than %d changes of a number of hosts up to %v requests per day: look at a smaller demand", mostSteps, upTo)
+	return 0, badf("more than %d steps of both costs up to %v requests per day: look at a smaller demand", mostSteps, upTo)
 }

@@ -115,3 +115,25 @@ func TestBreakEvenByHand(t *testing.T) {
 		t.Errorf("too many steps: %v", err)
 	}
 }
+
+// On one host each instance keeps 0.2 vCPU busy that nothing covers, 86.4 USD a year, more
+// than the 49 of people between them: the option whose instances answer 100 requests a second, the
+// other's 75, is the cheaper one where it has an instance less. Above 225 it always has, and from 200 to 225
+// as many, so that the last crossing is between two numbers of instances, not of hosts.
+func TestBreakEvenSeesInstances(t *testing.T) {
+	busy := func(answers float64) costmodel.Service {
+		return service(func(s *costmodel.Service) {
+			s.Host.Baseline, s.Host.SurplusUSD = 0.05, 0.05
+			s.Capacity = costmodel.Capacity{Requests: costmodel.Exactly(answers), CPUPerRequest: costmodel.Exactly(1e-9), Cores: costmodel.Exactly(0.2), Memory: costmodel.Exactly(mib)}
+		})
+	}
+	dear := costmodel.Option{Service: busy(100), TCO: costmodel.TCO{Development: 50}}
+	cheap := costmodel.Option{Service: busy(75), TCO: costmodel.TCO{Development: 1}}
+	got, err := costmodel.BreakEven(dear, cheap, costmodel.Demand{}, perSecond(390).RequestsPerDay, costmodel.ArticleMonth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := perSecond(225).RequestsPerDay; math.Abs(got.Value-want) > 1 {
+		t.Errorf("from %+v on, want %v", got, want)
+	}
+}

@@ -189,6 +189,36 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
+// What instances keep busy is of whole instances, asked or held.
+func TestIdleProcessorsArePaid(t *testing.T) {
+	busy := func(s *costmodel.Service) {
+		s.Host, s.Capacity.Cores = costmodel.ArticleCatalogue()[0], costmodel.Exactly(1)
+		s.Capacity.CPUPerRequest = costmodel.Exactly(1e-12)
+	}
+	held, err := costmodel.MonthlyCost(service(busy), costmodel.Demand{Instances: 1}, costmodel.ArticleMonth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A t3.medium covers 0.4 of it.
+	if want := 0.6 * 0.05 * 720; math.Abs(held.Surplus.Value-want) > 1e-9 {
+		t.Errorf("an instance that is held: %+v, want %v of surplus", held, want)
+	}
+	for _, tt := range []struct {
+		demand costmodel.Demand
+		cores  float64
+	}{
+		{perSecond(1), 1},   // one answers 100
+		{perSecond(101), 2}, // the second is as busy as the first
+		{costmodel.Demand{RequestsPerDay: 86400, Peak: 101}, 2}, // and all day
+		{costmodel.Demand{RequestsPerDay: 86400, Instances: 3}, 3},
+	} {
+		b, err := costmodel.MonthlyCost(service(busy), tt.demand, costmodel.ArticleMonth)
+		if err != nil || math.Abs(b.Fleet.MeanCores.Value-tt.cores) > 1e-6 {
+			t.Errorf("%+v: %+v, %v, want %v vCPU busy", tt.demand, b.Fleet, err, tt.cores)
+		}
+	}
+}
+
 func TestSavings(t *testing.T) {
 	usd, percent, err := costmodel.Savings(costmodel.Range{Value: 100, Low: 80, High: 120}, costmodel.Range{Value: 40, Low: 20, High: 90})
 	if err != nil {

@@ -45,8 +45,9 @@
 //
 // A Framework is a table of rules with weights; ArticleFramework is the article's two lists
 // and says where weights and limits are from. Framework.Recommend lets measured figures decide
-// the rules that can be measured, whatever the article says of them, and tells
-// what would have to change for another choice.
+// the rules that can be measured, whatever the article says of them, counts once what
+// several rules say of one thing, and tells what would have to change for another
+// choice.
 //
 // # The article's own figures
 //

@@ -11,37 +11,44 @@ import (
 	"github.com/seed-0132abb7/wasmbench/costmodel"
 )
 
-// figures are those of a benchmark output file, by benchmark, runtime and unit as
-// the suite prints them.
-func figures(file string) (map[[3]string][]float64, error) {
+// A figure is what a line of a benchmark output file has of one runtime in one
+// unit. Its benchmark is the whole name without what tells how the runtime runs it: both
+// sides of a comparison then have the same.
+type figure struct{ benchmark, runtime, unit string }
+
+func figures(file string) (map[figure][]float64, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	all := map[[3]string][]float64{}
-	for r := benchfmt.NewReader(f, file); r.Scan(); {
-		result, ok := r.Result().(*benchfmt.Result)
+	all := map[figure][]float64{}
+	lines := benchfmt.NewReader(f, file)
+	for lines.Scan() {
+		result, ok := lines.Result().(*benchfmt.Result)
 		if !ok {
 			continue
 		}
-		var runtime string
-		_, parts := result.Name.Parts()
+		base, parts := result.Name.Parts()
+		of := figure{benchmark: string(base)}
 		for _, part := range parts {
-			if value, ok := strings.CutPrefix(string(part), "/runtime="); ok {
-				runtime = value
+			name, value, _ := strings.Cut(string(part), "=")
+			switch name {
+			case "/runtime":
+				of.runtime = value
+			case "/workload", "/guest", "/service", "/cache", "/n":
+				of.benchmark += string(part)
 			}
 		}
 		for _, v := range result.Values {
-			value, unit := v.Value, v.Unit
-			if v.OrigUnit != "" {
-				value, unit = v.OrigValue, v.OrigUnit // ns and not seconds
+			value := v.Value
+			if of.unit = v.Unit; v.OrigUnit != "" {
+				value, of.unit = v.OrigValue, v.OrigUnit // ns and not seconds
 			}
-			key := [3]string{string(result.Name.Base()), runtime, unit}
-			all[key] = append(all[key], value)
+			all[of] = append(all[of], value)
 		}
 	}
-	return all, nil
+	return all, lines.Err()
 }
 
 // A month of a JSON service with ten million requests a day, in containers and as
@@ -51,33 +58,34 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	figure := func(benchmark, runtime, unit string) costmodel.Range {
-		r, err := costmodel.Spread(measured[[3]string{benchmark, runtime, unit}]...)
+	of := func(benchmark, runtime, unit string) costmodel.Range {
+		r, err := costmodel.Spread(measured[figure{benchmark, runtime, unit}]...)
 		if err != nil {
 			log.Fatalf("%s of %s, %s: %v", benchmark, runtime, unit, err)
 		}
 		return r
 	}
+	const api = "MonthlyCost/workload=services/guest=go/service=api"
 	host, err := costmodel.ArticleCatalogue().Find("t3.small")
 	if err != nil {
 		log.Fatal(err)
 	}
 	bill := func(name, runtime string) costmodel.Bill {
-		cpu := figure("HTTP", runtime, "cpu-ns/req").Value / 1e9
-		if daemon := measured[[3]string{"HTTP", runtime, "daemon-cpu-ns/req"}]; len(daemon) > 0 {
-			cpu += daemon[0] / 1e9
+		ranged := func(unit string) costmodel.Range {
+			return costmodel.Range{Value: of(api, runtime, unit).Value, Low: of(api, runtime, unit+"-low").Low, High: of(api, runtime, unit+"-high").High}
+		}
+		cpu := ranged("cpu-ns/req")
+		if _, ok := measured[figure{api, runtime, "daemon-cpu-ns/req"}]; ok {
+			daemon := ranged("daemon-cpu-ns/req")
+			cpu = costmodel.Range{Value: cpu.Value + daemon.Value, Low: cpu.Low + daemon.Low, High: cpu.High + daemon.High}
 		}
 		service := costmodel.Service{Name: name, Host: host, Headroom: 0.3, Capacity: costmodel.Capacity{
-			Requests:      figure("HTTP", runtime, "req/s"),
-			CPUPerRequest: costmodel.Exactly(cpu),
-			Memory: costmodel.Range{
-				Value: figure("Density", runtime, "inst-B").Value,
-				Low:   figure("Density", runtime, "inst-low-B").Value,
-				High:  figure("Density", runtime, "inst-high-B").Value,
-			},
-			Base: figure("Density", runtime, "base-B"),
+			Requests:      ranged("req/s"),
+			CPUPerRequest: costmodel.Range{Value: cpu.Value / 1e9, Low: cpu.Low / 1e9, High: cpu.High / 1e9},
+			Memory:        ranged("inst-pss-B"),
+			Base:          of(api, runtime, "base-pss-B"),
 		}}
-		b, err := costmodel.MonthlyCost(service, costmodel.Demand{RequestsPerDay: 10e6, Peak: 10, Instances: 700}, costmodel.MeanMonth)
+		b, err := costmodel.MonthlyCost(service, costmodel.Demand{RequestsPerDay: 10e6, Peak: 10, Instances: 100}, costmodel.MeanMonth)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -87,14 +95,14 @@ func Example() {
 	}
 	container, wasm := bill("container", "containerd"), bill("wasm", "wasmtime")
 
-	figuresOf := func(benchmark, unit string) costmodel.Sides {
-		return costmodel.Sides{Container: figure(benchmark, "containerd", unit), Wasm: figure(benchmark, "wasmtime", unit)}
+	both := func(benchmark string) costmodel.Sides {
+		return costmodel.Sides{Container: of(benchmark, "containerd", "ns/op"), Wasm: of(benchmark, "wasmtime", "ns/op")}
 	}
 	r, err := costmodel.ArticleFramework().Recommend(
 		[]costmodel.Need{{Rule: "cold-start", Limit: 50e6}, {Rule: "compute"}, {Rule: "cost"}},
 		costmodel.Measured{
-			"ColdStart ns/op":       figuresOf("ColdStart", "ns/op"),
-			"Fibonacci ns/op":       figuresOf("Fibonacci", "ns/op"),
+			"ColdStart ns/op":       both("ColdStart/workload=hello/guest=go/cache=warm"),
+			"Fibonacci ns/op":       both("Fibonacci/workload=fibonacci/guest=go/n=30"),
 			"MonthlyCost USD/month": {Container: container.USD, Wasm: wasm.USD},
 		})
 	if err != nil {
@@ -102,17 +110,20 @@ func Example() {
 	}
 	fmt.Print(r)
 	// Output:
-	// container: 700 instances on 3 t3.small, bound by memory: 45.55 USD a month (45.55 to 60.74), 0.150 a million requests
-	// wasm: 700 instances on 2 t3.small, bound by memory: 30.37 USD a month (30.37 to 30.37), 0.100 a million requests
-	// wasm: weight 1 for containers, 2 for modules
-	//   cold-start speaks for wasm: only modules keep the limit of 5e+07 (ColdStart ns/op: container 1.44834e+08, wasm 1.42595e+07)
-	//   compute speaks for container: containers are 4.78 times better (Fibonacci ns/op: container 8.37816e+06, wasm 4.00858e+07)
-	//   cost speaks for wasm: modules are 1.5 times better (MonthlyCost USD/month: container 45.552, wasm 30.368)
-	//   hybrid if ColdStart ns/op of container were 2.9 times less, or its limit as much higher
+	// container: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 45.55), 0.050 a million requests
+	// wasm: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 45.55), 0.050 a million requests
+	// hybrid: weight 1 for containers, 1 for modules
+	//   cold-start speaks for wasm: only modules keep the limit of 5e+07 (ColdStart ns/op: container 1.39422e+08, wasm 1.24039e+07)
+	//   compute speaks for container: containers are 5.24 times better (Fibonacci ns/op: container 9.81048e+06, wasm 5.14335e+07)
+	//   cost speaks for neither: they differ by a factor of 1, which counts as alike up to 1.05 (MonthlyCost USD/month: container 15.184, wasm 15.184)
+	//   container if ColdStart ns/op of container were 2.79 times less, or its limit as much higher
 	//   container if ColdStart ns/op of container alone kept the limit
-	//   hybrid if MonthlyCost USD/month differed by a factor of no more than 1.05
-	//   container if MonthlyCost USD/month were better for container by a factor of more than 1.05, not for wasm by 1.5
-	//   hybrid if os-dependencies were needed too, or posix were needed too, or gpu were needed too, or existing-containers were needed too, or stateful were needed too, or debugging were needed too, or team were needed too
+	//   wasm if Fibonacci ns/op differed by a factor of no more than 1.05
+	//   wasm if Fibonacci ns/op were better for wasm by a factor of more than 1.05, not for container by 5.24
+	//   container if MonthlyCost USD/month were better for container by a factor of more than 1.05
+	//   wasm if MonthlyCost USD/month were better for wasm by a factor of more than 1.05
+	//   container if os-dependencies were needed too, or posix were needed too, or gpu were needed too, or existing-containers were needed too, or stateful were needed too, or debugging were needed too, or team were needed too
+	//   wasm if edge were needed too and measured for wasm, or instances were needed too and measured for wasm, or multi-tenant were needed too, or constrained were needed too and measured for wasm, or tco were needed too and measured for wasm
 }
 
 // Where the article's 24,000 USD of development more a year pay back by its own
@@ -146,6 +157,9 @@ func ExampleArticleFramework() {
 		case r.Metric != "":
 			fmt.Printf(" %s, better by %g", r.Metric, r.Margin)
 		}
+		if r.Group != "" {
+			fmt.Printf(", of %s", r.Group)
+		}
 		fmt.Println()
 	}
 	// Output:
@@ -158,12 +172,12 @@ func ExampleArticleFramework() {
 	// debugging           container 1
 	// team                container 1
 	// edge                wasm      1 ImageSize image-B, better by 1.05
-	// cold-start          wasm      1 ColdStart ns/op, limit 1e+07
-	// instances           wasm      1 Density inst-128GB, limit 1000
+	// cold-start          wasm      1 ColdStart ns/op, limit 1e+07, of start
+	// instances           wasm      1 Density inst-128GB, limit 1000, of memory
 	// compute             wasm      1 Fibonacci ns/op, better by 1.05
 	// multi-tenant        wasm      1
-	// serverless          wasm      1 FirstRequest ns/op, better by 1.05
-	// constrained         wasm      1 Density inst-B, better by 1.05
-	// cost                wasm      1 MonthlyCost USD/month, better by 1.05
-	// tco                 wasm      1 TCO USD/year, better by 1.05
+	// serverless          wasm      1 FirstRequest ns/op, better by 1.05, of start
+	// constrained         wasm      1 Density inst-B, better by 1.05, of memory
+	// tco                 wasm      1 TCO USD/year, better by 1.05, of money
+	// cost                wasm      1 MonthlyCost USD/month, better by 1.05, of money
 }

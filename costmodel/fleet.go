@@ -35,8 +35,9 @@ type Fleet struct {
 
 	ByCPU, ByMemory int // hosts that processors, or memory, would take alone; 0 where Bound is BoundFixed
 
-	// MeanCores is how many of the hosts' vCPUs are busy on the mean of the day;
-	// zero where Bound is BoundFixed.
+	// MeanCores is how many of the hosts' vCPUs are busy on the mean of the day, by
+	// requests and by what the fewest instances keep busy that the demand takes
+	// wherever they run, all day; zero where Bound is BoundFixed.
 	MeanCores Range
 }
 
@@ -119,7 +120,8 @@ func (s Service) plan(d Demand) (plan, error) {
 	}
 	p.byMemory = max(1, int(byMemory))
 	p.instances = h.instances(hosts)
-	p.meanCores = (d.meanRate()*h.cpu + h.cores*max(float64(d.Instances), d.rate()/h.each)) / s.speed()
+	// Not p.instances: a host more may need an instance less.
+	p.meanCores = (d.meanRate()*h.cpu + h.cores*fewest) / s.speed()
 	p.bound = BoundCPU
 	if c := cmp.Compare(p.byMemory, p.byCPU); c > 0 || c == 0 && h.memoryShare(p.instances) > h.cpuShare(p.instances) {
 		p.bound = BoundMemory

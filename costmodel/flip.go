@@ -7,39 +7,30 @@ import (
 	"strings"
 )
 
-// flips tells what would change the choice: every change of one need that does, and
-// every further need. If no change of one need does, the fewest of those on the
-// heavier side that do together, and if nothing does, the fewest further needs; in
-// both the heaviest come first.
+// flips tells what would change the choice: every change of one need that does; for
+// another choice that none leads to, the changes that do together, the fewest
+// first; and every further need, or if nothing else leads anywhere, the heaviest of these
+// together.
 func (f Framework) flips(r Recommendation, m Measured) []Flip {
 	var flips []Flip
-	leads := func(verdicts []Verdict) (Choice, bool) {
-		to, _, _ := f.weigh(verdicts)
-		return to, to != "" && to != r.Choice
-	}
-	try := func(verdicts []Verdict, what ...string) bool {
-		to, other := leads(verdicts)
-		if other {
-			flips = append(flips, Flip{to, slices.Clone(what)})
-		}
-		return other
-	}
 	for i, v := range r.Verdicts {
 		for _, side := range []Choice{"", Container, Wasm} {
-			if what, can := v.change(side); can && side != v.For {
-				changed := slices.Clone(r.Verdicts)
-				changed[i].For = side
-				try(changed, what)
+			what, can := v.change(side)
+			if !can || side == v.For {
+				continue
+			}
+			changed := slices.Clone(r.Verdicts)
+			changed[i].For = side
+			if to, other := f.leads(r, changed); other {
+				flips = append(flips, Flip{to, []string{what}})
 			}
 		}
 	}
-	if len(flips) == 0 {
-		f.together(r, try)
-	}
+	flips = append(flips, f.together(r, flips)...)
 	further := f.further(r, m)
 	one := map[Choice][]string{}
 	for _, v := range further {
-		if to, other := leads(append(slices.Clone(r.Verdicts), v)); other {
+		if to, other := f.leads(r, append(slices.Clone(r.Verdicts), v)); other {
 			one[to] = append(one[to], v.needed())
 		}
 	}
@@ -55,13 +46,91 @@ func (f Framework) flips(r Recommendation, m Measured) []Flip {
 			if v.For == r.heavier() {
 				continue
 			}
-			more, what = append(more, v), append(what, v.needed())
-			if try(more, what...) {
+			with := append(slices.Clone(more), v)
+			to, other := f.leads(r, with)
+			if !with[len(more)].counts() {
+				continue
+			}
+			more, what = with, append(what, v.needed())
+			if other {
+				flips = append(flips, Flip{to, what})
 				break
 			}
 		}
 	}
 	return flips
+}
+
+// leads tells where verdicts lead, and whether that is another choice.
+func (f Framework) leads(r Recommendation, verdicts []Verdict) (Choice, bool) {
+	f.group(verdicts)
+	to, _, _ := f.weigh(verdicts)
+	return to, to != "" && to != r.Choice
+}
+
+// together finds for each choice that is neither the recommended one nor any of those
+// that are known the few verdicts of one side without which it would be.
+func (f Framework) together(r Recommendation, known []Flip) []Flip {
+	var flips []Flip
+	for _, to := range []Choice{Container, Wasm, Hybrid} {
+		if to == r.Choice || slices.ContainsFunc(known, func(k Flip) bool { return k.To == to }) {
+			continue
+		}
+		var fewest []string
+		for _, side := range []Choice{Container, Wasm} {
+			if what := f.without(r, side, to); what != nil && (fewest == nil || len(what) < len(fewest)) {
+				fewest = what
+			}
+		}
+		if fewest != nil {
+			flips = append(flips, Flip{to, fewest})
+		}
+	}
+	slices.SortStableFunc(flips, func(a, b Flip) int { return cmp.Compare(len(a.What), len(b.What)) })
+	return flips
+}
+
+// without drops what speaks for a side, the heaviest first, until the choice follows,
+// and takes back what was not needed for it. What is Must stands in the way of the
+// other side alone, so it goes before the heaviest then. It is nil if the choice
+// does not follow.
+func (f Framework) without(r Recommendation, side, to Choice) []string {
+	left := slices.Clone(r.Verdicts)
+	var dropped []int
+	follows := func() bool {
+		choice, _ := f.leads(r, left)
+		return choice == to
+	}
+	before := func(a, b Rule) bool {
+		if a.Must != b.Must && to != Hybrid {
+			return a.Must
+		}
+		return a.Weight > b.Weight
+	}
+	for !follows() {
+		next := -1
+		for i, v := range left {
+			if v.For == side && v.counts() && (next < 0 || before(v.Rule, left[next].Rule)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return nil
+		}
+		left[next].For = ""
+		dropped = append(dropped, next)
+	}
+	var what []string
+	for _, i := range dropped {
+		if left[i].For = side; follows() {
+			continue
+		}
+		left[i].For = ""
+		if change, can := r.Verdicts[i].change(""); can {
+			what = append(what, change)
+		}
+	}
+	return what
 }
 
 // further are the needs that nobody has asked for, as they would count; what was
@@ -79,7 +148,7 @@ func (f Framework) further(r Recommendation, m Measured) []Verdict {
 		if !v.measured() && rule.Metric != "" {
 			v.For = rule.For
 		}
-		if v.decides() {
+		if v.For != "" {
 			further = append(further, v)
 		}
 	}
@@ -101,29 +170,6 @@ func (r Recommendation) heavier() Choice {
 		return Wasm
 	}
 	return Container
-}
-
-// together drops what speaks for the side that has more, the heaviest first, until
-// another choice follows.
-func (f Framework) together(r Recommendation, try func([]Verdict, ...string) bool) {
-	left := slices.Clone(r.Verdicts)
-	order := slices.Clone(r.Verdicts)
-	slices.SortStableFunc(order, func(a, b Verdict) int { return cmp.Compare(b.Rule.Weight, a.Rule.Weight) })
-	var what []string
-	for _, v := range order {
-		if v.For != r.heavier() {
-			continue
-		}
-		change, can := v.change("")
-		if !can {
-			continue
-		}
-		left = slices.DeleteFunc(left, func(o Verdict) bool { return o.Rule.Name == v.Rule.Name })
-		what = append(what, change)
-		if try(left, what...) {
-			return
-		}
-	}
 }
 
 // change tells what would have to be so for a rule to speak for another side, and

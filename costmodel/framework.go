@@ -24,6 +24,7 @@ type Rule struct {
 	Must   bool    // a side that cannot do it is out of the question
 	Reason string  // why, in a few words
 	Source string  // who says so: "article" or "wasmbench"
+	Group  string  // of rules that one thing decides: the heaviest of those that speak counts for all; "" is none
 
 	Metric string  // benchmark and unit, as "ColdStart ns/op"; "" is a matter of fact
 	Higher bool    // more of the metric is better
@@ -52,7 +53,9 @@ const alike = 1.05
 // device, a distribution's programs. Limits are the article's. Where it names
 // a thing that can be measured and no figure, the sides are compared, with its own 5 %
 // as Margin. Outweigh is 2: a side is taken alone if it has two reasons for one of
-// the other's. All of it can be replaced: the table is the caller's.
+// the other's. What is measured once is a reason once: how fast a start is, what memory an
+// instance takes, and the money, of which the total cost of ownership has all, are a Group
+// each. All of it can be replaced: the table is the caller's.
 func ArticleFramework() Framework {
 	return Framework{Outweigh: 2, Rules: []Rule{
 		{Name: "os-dependencies", For: Container, Weight: 1, Must: true, Reason: "the service needs programs and libraries of an operating system", Source: "article"},
@@ -63,14 +66,14 @@ func ArticleFramework() Framework {
 		{Name: "debugging", For: Container, Weight: 1, Reason: "debuggers and profilers work as usual", Source: "article"},
 		{Name: "team", For: Container, Weight: 1, Reason: "the team knows containers", Source: "article"},
 		{Name: "edge", For: Wasm, Weight: 1, Reason: "small machines far away load what is small", Source: "article", Metric: "ImageSize image-B", Margin: alike},
-		{Name: "cold-start", For: Wasm, Weight: 1, Reason: "a start must be fast", Source: "article", Metric: "ColdStart ns/op", Limit: 10e6},
-		{Name: "instances", For: Wasm, Weight: 1, Reason: "a host must hold many instances", Source: "article", Metric: "Density inst-128GB", Higher: true, Limit: 1000},
+		{Name: "cold-start", For: Wasm, Weight: 1, Reason: "a start must be fast", Source: "article", Group: "start", Metric: "ColdStart ns/op", Limit: 10e6},
+		{Name: "instances", For: Wasm, Weight: 1, Reason: "a host must hold many instances", Source: "article", Group: "memory", Metric: "Density inst-128GB", Higher: true, Limit: 1000},
 		{Name: "compute", For: Wasm, Weight: 1, Reason: "most of the time is spent computing", Source: "article", Metric: "Fibonacci ns/op", Margin: alike},
 		{Name: "multi-tenant", For: Wasm, Weight: 1, Reason: "each tenant gets an instance that reaches nothing it was not given", Source: "article"},
-		{Name: "serverless", For: Wasm, Weight: 1, Reason: "instances start when they are asked", Source: "article", Metric: "FirstRequest ns/op", Margin: alike},
-		{Name: "constrained", For: Wasm, Weight: 1, Reason: "memory is scarce", Source: "article", Metric: "Density inst-B", Margin: alike},
-		{Name: "cost", For: Wasm, Weight: 1, Reason: "the bill of the hosts matters", Source: "wasmbench", Metric: "MonthlyCost USD/month", Margin: alike},
-		{Name: "tco", For: Wasm, Weight: 1, Reason: "what it costs with the people matters", Source: "wasmbench", Metric: "TCO USD/year", Margin: alike},
+		{Name: "serverless", For: Wasm, Weight: 1, Reason: "instances start when they are asked", Source: "article", Group: "start", Metric: "FirstRequest ns/op", Margin: alike},
+		{Name: "constrained", For: Wasm, Weight: 1, Reason: "memory is scarce", Source: "article", Group: "memory", Metric: "Density inst-B", Margin: alike},
+		{Name: "tco", For: Wasm, Weight: 1, Reason: "what it costs with the people matters", Source: "wasmbench", Group: "money", Metric: "TCO USD/year", Margin: alike},
+		{Name: "cost", For: Wasm, Weight: 1, Reason: "the bill of the hosts matters", Source: "wasmbench", Group: "money", Metric: "MonthlyCost USD/month", Margin: alike},
 	}}
 }
 
@@ -102,6 +105,8 @@ func (f Framework) check() error {
 			return badf("rule %s has a limit of %v", r.Name, r.Limit)
 		case r.Metric != "" && r.Limit == 0 && !(finite(r.Margin) && r.Margin >= 1):
 			return badf("rule %s has neither a limit nor a margin of 1 or more", r.Name)
+		case r.Must && r.Group != "":
+			return badf("rule %s is a must and in a group: what must be counts by itself", r.Name)
 		case r.Metric == "" && (r.Limit != 0 || r.Margin != 0):
 			return badf("rule %s has a limit or a margin and no metric", r.Name)
 		}

@@ -24,12 +24,13 @@ type Measured map[string]Sides
 type Verdict struct {
 	Rule Rule   // with the Need's limit
 	For  Choice // the side that it speaks for; "" is none
+	With string // the rule of its Group that counts in its place; "" is none
 	Why  string
 	Sides
 }
 
-// decides tells whether the rule counts.
-func (v Verdict) decides() bool { return v.For != "" }
+// counts tells whether the rule does.
+func (v Verdict) counts() bool { return v.For != "" && v.With == "" }
 
 // measured tells whether both sides were.
 func (v Verdict) measured() bool { return v.Container.given() && v.Wasm.given() }
@@ -54,7 +55,8 @@ var ErrUndecided = errors.New("nothing decides")
 // Recommend weighs what is needed. A matter of fact counts for the side that its rule
 // names. A measured one counts for whom the measurement favours with its whole
 // interval: what was not measured on both sides, and what an interval leaves open,
-// counts for none and says so in its Verdict.
+// counts for none and says so in its Verdict. Of the rules of a Group that speak for a
+// side, be it the same or not, the heaviest counts, of equal ones the first of the table.
 //
 // A side whose weight is Outweigh times the other's or more is recommended, or else the
 // hybrid. Where a rule that counts is Must, the other side is not recommended alone: what
@@ -85,6 +87,7 @@ func (f Framework) Recommend(needs []Need, m Measured) (Recommendation, error) {
 		}
 		verdicts = append(verdicts, v)
 	}
+	f.group(verdicts)
 	choice, container, wasm := f.weigh(verdicts)
 	rec := Recommendation{Choice: choice, ContainerWeight: container, WasmWeight: wasm, Verdicts: verdicts}
 	if choice == "" {
@@ -98,17 +101,38 @@ func (f Framework) Recommend(needs []Need, m Measured) (Recommendation, error) {
 	return rec, nil
 }
 
+// group tells each verdict which other of its group counts in its place.
+func (f Framework) group(verdicts []Verdict) {
+	counts := map[string]Rule{}
+	for _, r := range f.Rules { // in their order
+		speaks := slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Rule.Name == r.Name && v.For != "" })
+		if first, ok := counts[r.Group]; r.Group != "" && speaks && (!ok || r.Weight > first.Weight) {
+			counts[r.Group] = r
+		}
+	}
+	for i := range verdicts {
+		v := &verdicts[i]
+		v.With = ""
+		if r, ok := counts[v.Rule.Group]; ok && v.For != "" && r.Name != v.Rule.Name {
+			v.With = r.Name
+		}
+	}
+}
+
 // weigh returns the choice, "" where nothing counts, and the weights of both sides.
 func (f Framework) weigh(verdicts []Verdict) (choice Choice, container, wasm float64) {
 	must := map[Choice]bool{}
 	for _, v := range verdicts {
+		if !v.counts() {
+			continue
+		}
 		switch v.For {
 		case Container:
 			container += v.Rule.Weight
 		case Wasm:
 			wasm += v.Rule.Weight
 		}
-		if v.decides() && v.Rule.Must {
+		if v.Rule.Must {
 			must[v.For] = true
 		}
 	}
@@ -206,7 +230,11 @@ func (r Recommendation) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s: weight %g for containers, %g for modules\n", r.Choice, r.ContainerWeight, r.WasmWeight)
 	for _, v := range r.Verdicts {
-		fmt.Fprintf(&s, "  %s speaks for %s: %s", v.Rule.Name, cmp.Or(string(v.For), "neither"), v.Why)
+		fmt.Fprintf(&s, "  %s speaks for %s", v.Rule.Name, cmp.Or(string(v.For), "neither"))
+		if v.With != "" {
+			fmt.Fprintf(&s, ", but %s counts in its place", v.With)
+		}
+		fmt.Fprintf(&s, ": %s", v.Why)
 		if v.measured() {
 			fmt.Fprintf(&s, " (%s: container %s, wasm %s)", v.Rule.Metric, quantity(v.Container.Value), quantity(v.Wasm.Value))
 		}

@@ -3,7 +3,6 @@ package costmodel_test
 import (
 	"errors"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +44,12 @@ func TestRecommend(t *testing.T) {
 		says            string
 	}{
 		{"facts for containers", needs("team", "stateful"), nil, costmodel.Container, 2, 0, "speaks for container: the team knows"},
-		{"the article's figures for modules", needs("cold-start", "instances", "constrained"), articleSays, costmodel.Wasm, 0, 3, "only modules keep the limit of 1e+07"},
+		{"the article's figures for modules", needs("cold-start", "instances", "constrained"), articleSays, costmodel.Wasm, 0, 2, "only modules keep the limit of 1e+07"},
+		{"one measurement is one reason", needs("constrained", "instances", "team"), articleSays, costmodel.Hybrid, 1, 1, "constrained speaks for wasm, but instances counts in its place: modules are 21.2 times better"},
+		{"the year has the months in it", needs("cost", "tco"), costmodel.Measured{"MonthlyCost USD/month": sides(2, 1), "TCO USD/year": sides(100, 200)},
+			costmodel.Container, 1, 0, "cost speaks for wasm, but tco counts in its place"},
+		{"one that leaves it open does not count for others", needs("cold-start", "serverless"), costmodel.Measured{"ColdStart ns/op": sides(5e6, 2e6), "FirstRequest ns/op": sides(9e6, 3e6)},
+			costmodel.Wasm, 0, 1, "serverless speaks for wasm: modules are 3 times better"},
 		{"one for each", needs("cold-start", "team"), articleSays, costmodel.Hybrid, 1, 1, ""},
 		{"two to one", needs("cold-start", "cost", "team"), articleSays, costmodel.Wasm, 1, 2, "modules are 6.69 times better"},
 		{"one to two", needs("cold-start", "debugging", "team"), articleSays, costmodel.Container, 2, 1, ""},
@@ -76,58 +80,6 @@ func TestRecommend(t *testing.T) {
 				t.Error("nothing would change it")
 			}
 		})
-	}
-}
-
-// A flip leads where it says: what was dropped is dropped, what was added is added.
-func TestFlips(t *testing.T) {
-	f := costmodel.ArticleFramework()
-	for _, asked := range [][]costmodel.Need{
-		needs("team"), needs("team", "stateful"), needs("team", "stateful", "debugging", "existing-containers"), needs("cold-start", "team", "multi-tenant"), needs("gpu", "multi-tenant", "cost"),
-	} {
-		r, err := f.Recommend(asked, articleSays)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checked := 0
-		for _, flip := range r.Flips {
-			if flip.To == r.Choice {
-				t.Errorf("%s: a flip to the same: %+v", r.Choice, flip)
-			}
-			changed := slices.Clone(asked)
-			plain := true
-			for _, what := range flip.What {
-				what, _, _ = strings.Cut(what, ", or ") // each of these does
-				if name, ok := strings.CutSuffix(what, " were needed too"); ok {
-					changed = append(changed, costmodel.Need{Rule: name})
-				} else if name, ok := strings.CutSuffix(what, " were not needed"); ok {
-					changed = slices.DeleteFunc(changed, func(n costmodel.Need) bool { return n.Rule == name })
-				} else {
-					plain = false // a measurement
-				}
-			}
-			if !plain {
-				continue
-			}
-			checked++
-			if after, err := f.Recommend(changed, articleSays); err != nil || after.Choice != flip.To {
-				t.Errorf("%v, then %v: %s, %v", asked, flip, after.Choice, err)
-			}
-		}
-		if checked == 0 {
-			t.Errorf("%v: no flip to check: %s", asked, r)
-		}
-	}
-
-	// A measurement that flips says how far it is from it.
-	r, err := f.Recommend(needs("cold-start", "team"), costmodel.Measured{"ColdStart ns/op": sides(80e6, 5e6)})
-	if err != nil || !strings.Contains(r.String(), "8 times") {
-		t.Errorf("%s, %v", r, err)
-	}
-	// Several together where no single one does.
-	r, err = f.Recommend(needs("team", "stateful", "debugging", "existing-containers", "multi-tenant"), nil)
-	if err != nil || !slices.ContainsFunc(r.Flips, func(f costmodel.Flip) bool { return len(f.What) == 3 && f.To == costmodel.Hybrid }) {
-		t.Errorf("%s, %v", r, err)
 	}
 }
 
@@ -166,11 +118,28 @@ func TestRecommendRefuses(t *testing.T) {
 		"weight NaN":      func(f *costmodel.Framework) { f.Rules[0].Weight = math.NaN() },
 		"no limit at all": func(f *costmodel.Framework) { f.Rules[0].Metric = "M" },
 		"limit of a fact": func(f *costmodel.Framework) { f.Rules[0].Limit = 1 },
+		"must of a group": func(f *costmodel.Framework) { f.Rules[0].Group = "start" },
 	} {
 		f := costmodel.ArticleFramework()
 		change(&f)
 		if _, err := f.Recommend(needs("team"), nil); !errors.Is(err, costmodel.ErrInput) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Of a group the heaviest counts, wherever it is asked for.
+func TestGroups(t *testing.T) {
+	f := costmodel.ArticleFramework()
+	for i := range f.Rules {
+		if f.Rules[i].Name == "serverless" {
+			f.Rules[i].Weight = 4
+		}
+	}
+	for _, asked := range [][]costmodel.Need{needs("cold-start", "serverless", "team"), needs("serverless", "team", "cold-start")} {
+		r, err := f.Recommend(asked, articleSays)
+		if err != nil || r.ContainerWeight != 1 || r.WasmWeight != 4 || !strings.Contains(r.String(), "cold-start speaks for wasm, but serverless counts in its place") {
+			t.Errorf("%s, %v", r, err)
 		}
 	}
 }

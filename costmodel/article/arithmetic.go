@@ -47,9 +47,14 @@ func deltas(c *checker) {
 		{"Cold Start", "cold start"}, {"Warm Start", "warm start"}, {"Memory Baseline", "memory baseline"}, {"Image Size", "image size"}, {"CPU Overhead", "cpu overhead"},
 	} {
 		container, wasm := c.at(indicators, r.row, "container", r.metric), c.at(indicators, r.row, "wasm", r.metric)
-		_, ch := container.ends()
-		_, wh := wasm.ends()
-		c.equals(c.at(indicators, r.row, "", "delta"), ch*inMs(container)/(wh*inMs(wasm)), "the upper end for containers by that for modules, as in every other row")
+		cl, ch := container.ends()
+		wl, wh := wasm.ends()
+		delta, unit := c.at(indicators, r.row, "", "delta"), inMs(container)/inMs(wasm)
+		from := "the upper end for containers by that for modules, as in the four other rows"
+		if cl*unit == delta.Value*wl {
+			from += "; " + number(delta.Value) + " by the lower ends"
+		}
+		c.equals(delta, ch/wh*unit, from)
 	}
 }
 
