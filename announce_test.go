@@ -30,14 +30,17 @@ var units = []struct{ unit, better string }{
 	{"req/s", "higher"}, {"cpu-ns/req", "lower"}, {"shim-cpu-ns/req", "lower"}, {"daemon-cpu-ns/req", "lower"}, {"client-cpu-ns/req", "lower"}, {"failed", "lower"}, {"achieved-%", "higher"}, {"lag-p99-ns", "lower"}, {"client-wait-p99-ns", "lower"},
 	{"cores", "lower"}, {"daemon-cores", "lower"}, {"daemon-pss-B", "lower"}, {"degradation-%", "lower"}, {"knee-inst", "higher"},
 	{"ops/s", "higher"}, {"peak-B", "lower"}, {"saved-%", "higher"},
-	{"USD/month", "lower"}, {"USD/month-low", "lower"}, {"USD/month-high", "lower"}, {"hosts", "lower"}, {"USD/Mreq", "lower"},
-	{"USD/year", "lower"}, {"infra-USD/year", "lower"}, {"operations-USD/year", "lower"}, {"development-USD/year", "lower"}, {"monitoring-USD/year", "lower"},
+	{"USD/month", "lower"}, {"USD/month-low", "lower"}, {"USD/month-high", "lower"}, {"surplus-USD/month", "lower"}, {"hosts", "lower"}, {"USD/Mreq", "lower"},
+	{"req/s-low", "higher"}, {"req/s-high", "higher"}, {"cpu-ns/req-low", "lower"}, {"cpu-ns/req-high", "lower"}, {"daemon-cpu-ns/req-low", "lower"}, {"daemon-cpu-ns/req-high", "lower"},
+	{"inst-pss-B", "lower"}, {"inst-pss-B-low", "lower"}, {"inst-pss-B-high", "lower"}, {"base-pss-B", "lower"},
+	{"USD/year", "lower"}, {"USD/year-low", "lower"}, {"USD/year-high", "lower"}, {"infra-USD/year", "lower"},
 	{"pause-ns", "lower"}, {"max-pause-ns", "lower"}, {"resume-ns", "lower"}, {"max-resume-ns", "lower"},
 }
 
 // exactUnits are those of figures that do not vary.
 var exactUnits = []string{
 	"base-os-B", "image-B", "compressed-B", "host-B",
+	"operations-USD/year", "development-USD/year", "monitoring-USD/year",
 	"ended-by-flag", "ended-by-" + string(measure.LimitFreeMemory), "ended-by-" + string(measure.LimitMapCount), "ended-by-" + string(measure.LimitAddressSpace),
 	"ended-by-" + string(measure.LimitTasks), "ended-by-" + string(measure.LimitOpenFiles), "ended-by-" + string(measure.LimitTime), "ended-by-" + string(measure.LimitRuntime),
 }

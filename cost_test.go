@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
-	"github.com/seed-0132abb7/wasmbench/workload/photo"
 	"github.com/seed-0132abb7/wasmbench/workload/shop"
 )
 
@@ -23,7 +23,7 @@ type product struct {
 	before func() error // it is started; may be nil
 	// ask is the demand of a window with a number of its own.
 	ask func(*testing.B, runtime.Service, workload.Workload, int) demand
-	// users ask it, 0 for as many as its latency allows.
+	// users ask it of whom none minds waiting, 0 for as many as its latency allows.
 	users int
 	time  time.Duration // of a window, at least
 }
@@ -36,8 +36,9 @@ func products(b *testing.B, dir string) []product {
 	return []product{
 		{name: "api", ask: same, guest: func(l workload.Language) (workload.Workload, error) { return onBase(workload.JSON(l)), nil }},
 		{name: "web", ask: same, guest: func(l workload.Language) (workload.Workload, error) { return workload.Static(l, dir, fileSizes[1]) }},
-		{name: "batch", ask: same, users: 2 * maxWorkers(), time: time.Second, guest: func(l workload.Language) (workload.Workload, error) {
-			ph, err := photo.Take(b.Context(), megabyte)
+		// More users than processors would do no more, and have more half done when a window ends.
+		{name: "batch", ask: same, users: maxWorkers(), time: 500 * time.Millisecond, guest: func(l workload.Language) (workload.Workload, error) {
+			ph, err := photoOf(1)
 			if err != nil {
 				return nil, err
 			}
@@ -63,26 +64,32 @@ func costTable(of string) table {
 
 // BenchmarkMonthlyCost is the article's monthly cost: the hosts that answer
 // -cost.requests requests a day, by package costmodel. What an instance can do is
-// measured in this run: how many requests a second it answers with a p99 within
-// -resources.p99 (batch: at all), what processor time each takes and what memory another
-// instance does. The service api is json, web a file of 64 KB, batch the resizing of
-// a photograph of 1 MB and microservices the shop's mix. The host is the type of
-// -cost.prices that comes cheapest. Demand and prices are assumptions of the flags,
-// which a comment tells; USD/month-low and -high are what the spread of the windows
-// makes of it.
+// measured in this run: how many requests a second it answers within -resources.p99, what
+// processor time each takes and what memory another instance does.
+//
+// Users who wait for their answers tell where it is saturated, but arrivals do not wait:
+// req/s is what was answered of an open loop at 0.7 of that, or of half as many until all
+// of -cost.windows windows are within the limit, and req/s-high what it is not known to
+// answer so. batch has no limit: a queue keeps it busy, in a closed loop. cpu-ns/req is of
+// the instance's own processes and daemon-cpu-ns/req of shared ones, at that rate.
+// inst-pss-B is by one pair of readings, of two instances and one.
+//
+// The service api is json, web a file of 64 KB, batch the resizing of a photograph of 1 MB
+// and microservices the shop's mix. The host is the type of -cost.prices that comes
+// cheapest; one that cannot hold an instance is named in a comment. Demand and prices
+// are assumptions of the flags, which a comment tells. USD/month has surplus-USD/month in
+// it, for processor time that the price of a burstable type does not cover. USD/month-low
+// and -high are what the spread from the least to the greatest of the windows of one
+// process makes of it: no interval of a known confidence, so repeat the run.
 func BenchmarkMonthlyCost(b *testing.B) {
-	dir, err := scratchSubdir("cost")
-	if err != nil {
-		b.Fatal(err)
-	}
-	tellAssumptions()
-	eachCell(b, costTable("services"), prepareNothing, func(b *testing.B, c cell[nothing]) {
-		for _, p := range products(b, dir) {
-			way := ways(c.candidate, false, false)[0]
-			b.Run("service="+p.name+"/"+way.String(), func(b *testing.B) {
+	eachProduct(b, func(b *testing.B, c cell[nothing], by way, all []product) {
+		for _, p := range all {
+			b.Run("service="+p.name+"/"+by.String(), func(b *testing.B) {
 				lasting(b, func() []measure.Metric {
-					s := price(b, c, way, p)
+					s := sell(b, c, by, p)
 					comment("%s: %s", b.Name(), s)
+					sales := salesOf(c, by, p)
+					sales.measured = append(sales.measured, s)
 					return s.metrics()
 				})
 			})
@@ -90,35 +97,66 @@ func BenchmarkMonthlyCost(b *testing.B) {
 	})
 }
 
-// BenchmarkTCO is the article's total cost of ownership of a year: twelve months of the
-// four services of BenchmarkMonthlyCost, measured once a run, and what people cost, which
-// are assumptions: the article's, or those of -cost.people.
+// BenchmarkTCO is the article's total cost of ownership of a year, which is twelve months
+// of -cost.hours: of 720, as the article has them, 360 days. It has the four services of
+// BenchmarkMonthlyCost, as that measured them in the run with the same number, or anew, and
+// what people cost, which are assumptions: the article's, or those of -cost.people. The
+// article has none for native processes.
 func BenchmarkTCO(b *testing.B) {
+	eachProduct(b, func(b *testing.B, c cell[nothing], by way, all []product) {
+		people, known := peopleOf(c.Name())
+		if !known {
+			once("# left out BenchmarkTCO/runtime=%s: nobody has said what its people cost; -cost.people=OPERATIONS,DEVELOPMENT,MONITORING does\n", c.Name())
+			b.SkipNow()
+		}
+		b.Run(by.String(), func(b *testing.B) {
+			lasting(b, func() []measure.Metric {
+				year := people
+				for _, p := range all {
+					s := salesOf(c, by, p).next(func() sold { return sell(b, c, by, p) })
+					year.Infrastructure = sum(year.Infrastructure, year.WithBill(s.bill).Infrastructure)
+				}
+				total, err := year.Total()
+				if err != nil {
+					b.Fatal(err)
+				}
+				return []measure.Metric{
+					{Value: total.Value, Unit: "USD/year"}, {Value: total.Low, Unit: "USD/year-low"}, {Value: total.High, Unit: "USD/year-high"},
+					{Value: year.Infrastructure.Value, Unit: "infra-USD/year"},
+					{Value: year.Operations, Unit: "operations-USD/year"}, {Value: year.Development, Unit: "development-USD/year"}, {Value: year.Monitoring, Unit: "monitoring-USD/year"},
+				}
+			})
+		})
+	})
+}
+
+// eachProduct runs f for every cell of the costs, with the one way in which the products are
+// served there: by instances that are kept, or by a fresh one for each request where the
+// runtime, or -http.serve, has no others.
+func eachProduct(b *testing.B, f func(*testing.B, cell[nothing], way, []product)) {
 	dir, err := scratchSubdir("cost")
 	if err != nil {
 		b.Fatal(err)
 	}
 	tellAssumptions()
 	eachCell(b, costTable("services"), prepareNothing, func(b *testing.B, c cell[nothing]) {
-		way := ways(c.candidate, false, false)[0]
-		b.Run(way.String(), func(b *testing.B) {
-			lasting(b, func() []measure.Metric {
-				people := suite.people[contains(c.Name())]
-				for _, p := range products(b, dir) {
-					s := price(b, c, way, p)
-					people.Infrastructure = sum(people.Infrastructure, people.WithBill(s.bill).Infrastructure)
-				}
-				total, err := people.Total()
-				if err != nil {
-					b.Fatal(err)
-				}
-				return []measure.Metric{
-					{Value: total.Value, Unit: "USD/year"}, {Value: people.Infrastructure.Value, Unit: "infra-USD/year"},
-					{Value: people.Operations, Unit: "operations-USD/year"}, {Value: people.Development, Unit: "development-USD/year"}, {Value: people.Monitoring, Unit: "monitoring-USD/year"},
-				}
-			})
-		})
+		by, ok := oneWay(c.candidate)
+		if !ok {
+			once("# left out %s: %s serves in no way that -http.serve=%s names\n", b.Name(), c.Name(), *flagServe)
+			b.SkipNow()
+		}
+		f(b, c, by, products(b, dir))
 	})
+}
+
+// oneWay returns the way in which the products are served on a runtime; ok is false where
+// -http.serve names none that it has.
+func oneWay(c *candidate) (by way, ok bool) {
+	all := ways(c, false, len(ways(c, false, false)) == 0)
+	if len(all) == 0 {
+		return way{}, false
+	}
+	return all[0], true
 }
 
 func sum(a, b costmodel.Range) costmodel.Range {
@@ -127,13 +165,17 @@ func sum(a, b costmodel.Range) costmodel.Range {
 
 // tellAssumptions prints what the costs rest on that was not measured.
 func tellAssumptions() {
-	once("# assumed of costs: %.0f requests a day, -cost.peak=%v, -cost.headroom=%v, -cost.speed=%v, %v hours a month, hosts %v (-cost.prices); people's cost of a year in containers %v, as modules %v (-cost.people)\n",
-		*flagCostRequests, *flagCostPeak, *flagCostHeadroom, *flagCostSpeed, *flagCostHours, hostNames(), people(true), people(false))
+	once("# assumed of costs: %.0f requests a day, -cost.peak=%v, p99 within -resources.p99=%v, -cost.headroom=%v, -cost.speed=%v, a host's own system takes -cost.base=%d MiB, a month has %v hours and a year 12 of them, hosts %s (-cost.prices); people's cost of a year in containers %v, as modules %v (-cost.people)\n",
+		*flagCostRequests, *flagCostPeak, *flagNeedP99, *flagCostHeadroom, *flagCostSpeed, *flagCostBase, *flagCostHours, strings.Join(hostNames(), " and "), people(true), people(false))
 }
 
 func hostNames() (names []string) {
 	for _, t := range suite.prices {
-		names = append(names, fmt.Sprintf("%s at %v USD/h", t.Name, t.USDPerHour))
+		name := fmt.Sprintf("%s at %v USD/h", t.Name, t.USDPerHour)
+		if t.SurplusUSD > 0 {
+			name += fmt.Sprintf(" for %v %% of its vCPUs and %v USD for an hour of one beyond", 100*t.Baseline, t.SurplusUSD)
+		}
+		names = append(names, name)
 	}
 	return names
 }
@@ -143,9 +185,18 @@ func people(containers bool) string {
 	return fmt.Sprintf("%.0f+%.0f+%.0f USD", t.Operations, t.Development, t.Monitoring)
 }
 
+// peopleOf returns what people cost in a year with a runtime. known is false where nobody
+// has said: three numbers are for any, and else there are those of containers and modules.
+func peopleOf(runtime string) (t costmodel.TCO, known bool) {
+	if runtime == "native" && len(list(*flagCostPeople)) != 3 {
+		return costmodel.TCO{}, false
+	}
+	return suite.people[contains(runtime)], true
+}
+
 // configureCosts reads what the flags assume of costs.
 func configureCosts() error {
-	suite.sold = map[string]soldBy{}
+	suite.sold = map[string]*sales{}
 	suite.prices = costmodel.ArticleCatalogue()
 	if *flagCostPrices != "" {
 		f, err := os.Open(*flagCostPrices)
@@ -157,18 +208,30 @@ func configureCosts() error {
 			return fmt.Errorf("-cost.prices=%s: %w", *flagCostPrices, err)
 		}
 	}
-	for name, v := range map[string]float64{"-cost.requests": *flagCostRequests, "-cost.peak": *flagCostPeak, "-cost.speed": *flagCostSpeed, "-cost.hours": *flagCostHours} {
+	for name, v := range map[string]float64{"-cost.requests": *flagCostRequests, "-cost.speed": *flagCostSpeed, "-cost.hours": *flagCostHours} {
 		if !(v > 0) || math.IsInf(v, 0) {
 			return fmt.Errorf("%s=%v: give a number above 0", name, v)
 		}
 	}
+	if !(*flagCostPeak >= 1) || math.IsInf(*flagCostPeak, 0) {
+		return fmt.Errorf("-cost.peak=%v: give a number of 1 or more: no moment is busier than the busiest", *flagCostPeak)
+	}
+	if *flagCostWindows < 1 || *flagCostTime <= 0 {
+		return fmt.Errorf("-cost.windows=%d -cost.time=%v: give values above 0", *flagCostWindows, *flagCostTime)
+	}
 	if !(*flagCostHeadroom >= 0 && *flagCostHeadroom < 1) || *flagCostBase < 0 {
 		return fmt.Errorf("-cost.headroom=%v -cost.base=%d: give a share from 0 to less than 1, and 0 or more MiB", *flagCostHeadroom, *flagCostBase)
 	}
+	return configurePeople()
+}
+
+// configurePeople reads what people cost: three numbers for both sides, or for containers
+// and for modules.
+func configurePeople() error {
 	suite.people = map[bool]costmodel.TCO{true: costmodel.ArticleContainerTCO(), false: costmodel.ArticleWasmTCO()}
 	given := list(*flagCostPeople)
-	if len(given) != 0 && len(given) != 3 {
-		return fmt.Errorf("-cost.people=%s: give three numbers, of operations, development and monitoring", *flagCostPeople)
+	if n := len(given); n != 0 && n != 3 && n != 6 {
+		return fmt.Errorf("-cost.people=%s: give three numbers, of operations, development and monitoring, or six: those of containers, then those of modules", *flagCostPeople)
 	}
 	var parts []float64
 	for _, s := range given {
@@ -178,12 +241,16 @@ func configureCosts() error {
 		}
 		parts = append(parts, v)
 	}
-	for side, t := range suite.people {
+	for containers, t := range suite.people {
 		t.Infrastructure = costmodel.Range{}
 		if parts != nil {
-			t.Operations, t.Development, t.Monitoring = parts[0], parts[1], parts[2]
+			of := parts[:3]
+			if !containers {
+				of = parts[len(parts)-3:]
+			}
+			t.Operations, t.Development, t.Monitoring = of[0], of[1], of[2]
 		}
-		suite.people[side] = t
+		suite.people[containers] = t
 	}
 	return nil
 }

@@ -36,7 +36,7 @@
 //	scaling behavior          BenchmarkScaling     -col /runtime -row '/serve,/instances' -filter '.name:Scaling .unit:(req/s OR p50-ns OR eff-% OR degradation-% OR knee-inst)' out.txt
 //	image processing          BenchmarkImageProcessing -col /runtime -row '/guest,/op,/size,/simd' -filter '.name:ImageProcessing .unit:(ops/s OR peak-B)' out.txt
 //	image size, optimisation  BenchmarkImageSize   -col /step -row '/guest,/runtime' -filter '.name:ImageSize .unit:(image-B OR compressed-B OR saved-% OR ns/op OR pss-B)' out.txt
-//	monthly cost              BenchmarkMonthlyCost -col /runtime -row /service -filter '.name:MonthlyCost .unit:(USD/month OR hosts OR USD/Mreq)' out.txt
+//	monthly cost              BenchmarkMonthlyCost -col /runtime -row /service -filter '.name:MonthlyCost .unit:(USD/month OR surplus-USD/month OR hosts OR USD/Mreq)' out.txt
 //	total cost of ownership   BenchmarkTCO         -col /runtime -row .name -filter '.name:TCO .unit:/USD/' out.txt
 //	density                   BenchmarkDensity     -col /runtime -row '/guest,/app' -filter '.name:Density .unit:(inst OR inst-128GB OR inst-B)' out.txt
 //

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/workload"
+	"github.com/seed-0132abb7/wasmbench/workload/photo"
 )
 
 // requireEnv names the runtimes, separated by commas, whose absence is a
@@ -80,9 +81,11 @@ var (
 	flagCostHeadroom = flag.Float64("cost.headroom", 0, "the `share` of instances and hosts that is kept free")
 	flagCostSpeed    = flag.Float64("cost.speed", 1, "how much of a processor of this machine a vCPU of a host does")
 	flagCostHours    = flag.Float64("cost.hours", float64(costmodel.ArticleMonth), "how many `hours` a month has, the article's or 730")
+	flagCostWindows  = flag.Int("cost.windows", 6, "how many `times` a service is measured for the costs")
+	flagCostTime     = flag.Duration("cost.time", 250*time.Millisecond, "for how long, at least")
 	flagCostBase     = flag.Int64("cost.base", 0, "what a host's own system takes of its memory, in `MiB`, beside the daemons that are measured")
-	flagCostPrices   = flag.String("cost.prices", "", "`file` of host types and their prices, as costmodel/prices.json is; the article's two by default")
-	flagCostPeople   = flag.String("cost.people", "", "what operations, development and monitoring cost in a year, a `list` of USD, on both sides; the article's for each by default")
+	flagCostPrices   = flag.String("cost.prices", "", "`file` of host types and their prices, as costmodel.ReadCatalogue has them; the article's two by default")
+	flagCostPeople   = flag.String("cost.people", "", "what operations, development and monitoring cost in a year, a `list` of three numbers in USD for both sides, or of six, those of containers and then of modules; the article's by default")
 	flagNodeImage    = flag.String("node.image", "", "`reference` with a digest of the image to run Node.js guests on, instead of one built here")
 	flagPythonImage  = flag.String("python.image", "", "`reference` with a digest of the image to run Python guests on, instead of one built here")
 )
@@ -237,12 +240,13 @@ func configureServing() error {
 
 // configurePictures checks what pictures there are and which builds of their guests.
 func configurePictures() (err error) {
+	suite.photos = map[int]func() (*photo.Photo, error){}
 	for _, simd := range list(*flagImageSIMD) {
-		if simd != "off" && simd != "on" {
-			return fmt.Errorf("-image.simd=%s: give off or on", *flagImageSIMD)
+		if !slices.Contains([]string{"off", "on", allCells}, simd) {
+			return fmt.Errorf("-image.simd=%s: give off, on or %s", *flagImageSIMD, allCells)
 		}
 	}
-	suite.pictures, err = numbers("-image.sizes", cmp.Or(*flagImageSizes, "1,5,10"), 1, workload.MaxImagePixels/megabyte)
+	suite.pictures, err = numbers("-image.sizes", cmp.Or(*flagImageSizes, "1,5,10"), 1, photo.MaxBytes/megabyte)
 	return err
 }
 

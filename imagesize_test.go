@@ -2,9 +2,10 @@ package wasmbench
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-0132abb7/wasmbench/measure"
 	"github.com/seed-0132abb7/wasmbench/runtime"
@@ -18,7 +19,7 @@ import (
 // needed (multistage), nothing else but the program and what it links (distroless), and
 // that stripped. A module is the plain build, with names and debug information, one
 // built and optimised for size, one that is stripped, on an engine that compiles it at the start or
-// interprets it, and, with step=aot, what an engine has compiled of the last ahead.
+// interprets it, and, with step=aot, what an engine has made of the stripped one ahead.
 //
 // Each is started before its size counts, and ns/op is the time to its first checked
 // response, as in BenchmarkFirstRequest; pss-B is what the service has in memory after
@@ -33,12 +34,11 @@ func BenchmarkImageSize(b *testing.B) {
 			return workload.Shrink(l, workload.StepBase), nil
 		},
 	}
-	eachCell(b, t, startable, func(b *testing.B, c cell[nothing]) {
-		if c.language != workload.Go && contains(c.Name()) != (c.language == workload.Node) {
-			return // guest c has no server, and node no module
-		}
+	eachCell(b, t, prepareBase, func(b *testing.B, c cell[nothing]) {
 		for _, step := range stepsOn(c.Name()) {
-			b.Run("step="+string(step), func(b *testing.B) { benchmarkStep(b, c, step) })
+			k := &shrunk{cell: c, workload: workload.Shrink(c.language, step)}
+			b.Run("step="+string(step), k.measure)
+			k.close(b)
 		}
 	})
 }
@@ -53,12 +53,20 @@ func prepareNothing(context.Context, *candidate, workload.Workload) (nothing, er
 	return nothing{}, nil
 }
 
-// startable returns an error where no step of a guest can be started on a runtime.
-func startable(_ context.Context, c *candidate, w workload.Workload) (nothing, error) {
-	if len(stepsOn(c.Name())) == 0 {
+// prepareBase makes the plain build, which every step of a guest is compared with, and
+// returns an error where none of them is to be had.
+func prepareBase(ctx context.Context, c *candidate, w workload.Workload) (nothing, error) {
+	form := workload.Reactor
+	switch {
+	case c.err != nil:
+		return nothing{}, c.err
+	case len(stepsOn(c.Name())) == 0:
 		return nothing{}, &runtime.Unavailable{What: "a small image on " + c.Name(), Why: "there is no such step", Fix: "choose a container manager, or an engine with a process for each instance", Err: workload.ErrNoForm}
+	case contains(c.Name()):
+		form = workload.ServerRootFS
 	}
-	return nothing{}, nil
+	_, err := w.Artifact(ctx, form)
+	return nothing{}, err
 }
 
 // stepsOn returns the steps whose artefacts run on a runtime: what is compiled ahead
@@ -75,42 +83,72 @@ func stepsOn(name string) []workload.Step {
 	return nil
 }
 
-func benchmarkStep(b *testing.B, c cell[nothing], step workload.Step) {
-	w := workload.Shrink(c.language, step)
-	img, err := prepareCell(b.Context(), c.candidate, w, prepareServer)
-	if err != nil {
-		absent(b, c.language, c.Name(), err)
+// A shrunk is the image of a step on a runtime, made at the first measurement.
+type shrunk struct {
+	cell     cell[nothing]
+	workload *workload.Shrunk
+	image    runtime.ServerImage
+	metrics  []measure.Metric // of the image, and of one service
+}
+
+// measure makes b.N starts.
+func (k *shrunk) measure(b *testing.B) {
+	if k.image == nil {
+		if err := k.prepare(b); err != nil {
+			absent(b, k.cell.language, k.cell.Name(), err)
+		}
 	}
-	defer closeInstance(b, img)
 	opts := measure.StartOptions{Limit: *flagOpLimit}
-	if _, err := measure.FirstRequests(b.Context(), img, w, *flagWarmups, opts); err != nil {
+	if _, err := measure.FirstRequests(b.Context(), k.image, k.workload, *flagWarmups, opts); err != nil {
 		b.Fatal(err)
 	}
 	opts.Budget = *flagBudget
 	b.ResetTimer()
-	requests, err := measure.FirstRequests(b.Context(), img, w, b.N, opts)
+	requests, err := measure.FirstRequests(b.Context(), k.image, k.workload, b.N, opts)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.StopTimer()
-	sizes, err := shrunk(b.Context(), c, img, w)
-	if err != nil {
-		absent(b, c.language, c.Name(), err)
-	}
-	pss, err := afterFirst(b, img, w)
-	if err != nil {
-		b.Fatal(err)
-	}
-	report(b, len(requests), slices.Concat(measure.StartMetrics(requests), sizes, []measure.Metric{pss}))
+	report(b, len(requests), append(measure.StartMetrics(requests), k.metrics...))
 }
 
-// shrunk returns the sizes of an image, and what it saves.
-func shrunk(ctx context.Context, c cell[nothing], img runtime.ServerImage, w *workload.Shrunk) ([]measure.Metric, error) {
-	sizes := imageSizes
-	if _, ok := img.(runtime.Shipped); ok {
-		sizes = moduleSizes
+// prepare makes the image and reads what does not vary from start to start.
+func (k *shrunk) prepare(b *testing.B) error {
+	img, err := prepareCell(b.Context(), k.cell.candidate, k.workload, prepareServer)
+	if err != nil {
+		return err
 	}
-	size, base, err := sizes(ctx, img, w, workload.Shrink(c.language, workload.StepBase))
+	k.image = img
+	if d, ok := img.(interface{ Digest() string }); ok {
+		_, origin, err := k.workload.Base(b.Context())
+		if err != nil {
+			return err
+		}
+		comment("image guest=%s step=%s runtime=%s: %s, on %s", k.cell.language, k.workload.Step(), k.cell.Name(), d.Digest(), origin)
+	}
+	sizes, err := k.sizes(b.Context())
+	if err != nil {
+		return err
+	}
+	unix.Sync() // what was unpacked is not to be written while the first are started
+	pss, err := afterFirst(b, img, k.workload)
+	k.metrics = append(sizes, pss)
+	return err
+}
+
+func (k *shrunk) close(b *testing.B) {
+	if k.image != nil {
+		closeInstance(b, k.image)
+	}
+}
+
+// sizes returns those of the image, and what it saves.
+func (k *shrunk) sizes(ctx context.Context) ([]measure.Metric, error) {
+	read := imageSizes
+	shipped, isModule := k.image.(runtime.Shipped)
+	if isModule {
+		read = moduleSizes
+	}
+	size, base, err := read(ctx, k.image, k.workload, workload.Shrink(k.cell.language, workload.StepBase))
 	if err != nil {
 		return nil, err
 	}
@@ -118,18 +156,15 @@ func shrunk(ctx context.Context, c cell[nothing], img runtime.ServerImage, w *wo
 		{Value: float64(size.Unpacked), Unit: "image-B"}, {Value: float64(size.Compressed), Unit: "compressed-B"},
 		{Value: 100 * (1 - float64(size.Unpacked)/float64(base.Unpacked)), Unit: "saved-%"},
 	}
-	if shipped, ok := img.(runtime.Shipped); ok {
-		programs, err := shipped.HostFiles(ctx)
-		if err != nil {
-			return nil, err
-		}
-		host, err := oci.MeasureFiles(ctx, programs...)
-		if err != nil {
-			return nil, err
-		}
-		metrics = append(metrics, measure.Metric{Value: float64(host.Unpacked), Unit: "host-B"})
+	if !isModule {
+		return metrics, nil
 	}
-	return metrics, nil
+	programs, err := shipped.HostFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, err := oci.MeasureFiles(ctx, programs...)
+	return append(metrics, measure.Metric{Value: float64(host.Unpacked), Unit: "host-B"}), err
 }
 
 // imageSizes returns the sizes of a container's image and of that of the plain build.

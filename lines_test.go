@@ -55,7 +55,7 @@ func TestLines(t *testing.T) {
 		"-settle=20ms", "-scaling.instances=1,3,5", "-density.instances=8", "-parallel.elements=1000", "-parallel.workers=1,2",
 		"-isolation.rounds=1000", "-isolation.crossings=100", "-load.rounds=1000", "-efficiency.time=20ms", "-idle.instances=2", "-idle.window=50ms", "-file.size=1", "-file.ops=16",
 		"-http.time=100ms", "-http.warmup=10ms", "-http.connections=4", "-http.rate=200", "-http.serve=pool", "-resources.rate=500", "-resources.p99=10s", "-knee.instances=1,2,3", "-knee.time=30ms", "-image.sizes=1"}
-	out, err := rerunAsGoTest(t, append(flags, "-test.bench=.", "-test.skip="+serving, "-test.count="+strconv.Itoa(count))...)
+	out, err := rerunAsGoTest(t, append(flags, "-test.bench=.", "-test.skip="+serving+"|ImageSize|MonthlyCost|TCO", "-test.count="+strconv.Itoa(count))...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -69,6 +69,11 @@ func TestLines(t *testing.T) {
 		t.Fatalf("%v\n%s", err, shrunk)
 	}
 	out = append(out, shrunk...)
+	costs, err := rerunAsGoTest(t, append(flags, "-test.bench=MonthlyCost|TCO", "-runtimes=native", "-cost.windows=2", "-cost.people=1,2,3")...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, costs)
+	}
+	out = append(out, costs...)
 	reader := benchfmt.NewReader(bytes.NewReader(out), "out.txt")
 	seen := map[string]int{}
 	named := map[string]bool{}
@@ -131,6 +136,10 @@ func TestLines(t *testing.T) {
 			want = append(want, "Density/workload="+app+"/guest="+guest+"/runtime="+r+"/app="+app)
 		}
 	}
+	for _, service := range []string{"api", "web", "batch", "microservices"} {
+		want = append(want, "MonthlyCost/workload=services/guest="+guest+"/runtime=native/service="+service+"/serve=process/net=host")
+	}
+	want = append(want, "TCO/workload=services/guest="+guest+"/runtime=native/serve=process/net=host")
 	for _, step := range []string{"wasmtime-jit/step=base", "wasmtime-jit/step=size", "wasmtime-jit/step=strip", "wasmtime/step=aot"} {
 		want = append(want, "ImageSize/workload=hello/guest=c/runtime="+step)
 	}
@@ -147,7 +156,7 @@ func TestLines(t *testing.T) {
 }
 
 // ranOnce are the benchmarks that TestLines runs once.
-var ranOnce = regexp.MustCompile("^(HTTP|Ecommerce|Resources|Scaling|ImageProcessing|ImageSize)/")
+var ranOnce = regexp.MustCompile("^(HTTP|Ecommerce|Resources|Scaling|ImageProcessing|ImageSize|MonthlyCost|TCO)/")
 
 // anyGuest names a guest that can be built here.
 func anyGuest(t *testing.T) string {
@@ -242,7 +251,7 @@ func checkLine(t *testing.T, r *benchfmt.Result, named map[string]bool) {
 // mayBeNothing tells whether 0 is a figure: what takes nothing of a processor, or was
 // there before it was waited for.
 func mayBeNothing(benchmark, unit string) bool {
-	return unit == "client-wait-p99-ns" || unit == "saved-%" && strings.HasSuffix(benchmark, "/step=base") || strings.HasPrefix(benchmark, "CPUEfficiency/") && strings.HasSuffix(unit, "-%") && (strings.Contains(benchmark, "load=idle") || unit != "cpu-%")
+	return unit == "client-wait-p99-ns" || unit == "surplus-USD/month" || unit == "saved-%" && strings.Contains(benchmark, "/step=base") || strings.HasPrefix(benchmark, "CPUEfficiency/") && strings.HasSuffix(unit, "-%") && (strings.Contains(benchmark, "load=idle") || unit != "cpu-%")
 }
 
 // An expectation is what the line of a benchmark has, of those that TestLines
@@ -298,6 +307,12 @@ func expected(benchmark string) expectation {
 			e.inst = 1
 			e.units = append(e.units, "p99-ns", "cores", "pss-B", "inst", "achieved-%")
 		}
+	case "MonthlyCost":
+		e.samples, e.untimed = 1, true
+		e.units = []string{"USD/month", "USD/month-low", "USD/month-high", "surplus-USD/month", "hosts", "USD/Mreq", "req/s", "req/s-low", "req/s-high", "cpu-ns/req", "inst-pss-B", "base-pss-B"}
+	case "TCO":
+		e.samples, e.untimed = 1, true
+		e.units = []string{"USD/year", "USD/year-low", "USD/year-high", "infra-USD/year", "operations-USD/year", "development-USD/year", "monitoring-USD/year"}
 	case "ImageProcessing":
 		e.units = append(e.units, "ops/s", "peak-B", "cpu-%")
 	case "ImageSize":
@@ -342,7 +357,8 @@ func TestBadFlags(t *testing.T) {
 		{"-knee.instances=0", "-knee.instances"},
 		{"-knee.windows=0", "-knee.windows"},
 		{"-image.sizes=0", "-image.sizes"},
-		{"-image.simd=yes", "off or on"},
+		{"-image.sizes=31", "from 1 to 30"},
+		{"-image.simd=yes", "off, on or all"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {

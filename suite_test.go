@@ -23,6 +23,7 @@ import (
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmedge"
 	"github.com/seed-0132abb7/wasmbench/runtime/wasmtime"
 	"github.com/seed-0132abb7/wasmbench/runtime/wazero"
+	"github.com/seed-0132abb7/wasmbench/workload/photo"
 )
 
 // A candidate is a runtime of the suite and what Probe said of it.
@@ -48,10 +49,11 @@ var suite struct {
 	workers     []int                       // -parallel.workers
 	knee        []int                       // -knee.instances
 	pictures    []int                       // -image.sizes, in megabytes
-	prices      costmodel.Catalogue         // -cost.prices
-	people      map[bool]costmodel.TCO      // -cost.people, of containers and of modules
-	sold        map[string]soldBy           // what was measured for the costs
-	scratch     *scratch.Dir                // for files that guests work on, nil until there is one
+	photos      map[int]func() (*photo.Photo, error)
+	prices      costmodel.Catalogue    // -cost.prices
+	people      map[bool]costmodel.TCO // -cost.people, of containers and of modules
+	sold        map[string]*sales      // what was measured for the costs, in the order of the runs
+	scratch     *scratch.Dir           // for files that guests work on, nil until there is one
 }
 
 // all returns every runtime, in the order of the tables' columns.
