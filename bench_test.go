@@ -16,7 +16,7 @@ func hello(l workload.Language) (workload.Workload, error) { return onBase(workl
 
 // startTable has the cells of starts. Node.js without its compiler is the
 // article's for computing and not for starting.
-var startTable = table{workload: "hello", guest: hello, guests: []workload.Language{workload.C, workload.Go, workload.Node, workload.Python}}
+var startTable = table{workload: "hello", guest: hello, guests: []workload.Language{workload.C, workload.Go, workload.Node}}
 
 // principal are the runtimes without those that differ from one of them only in
 // when or whether a module is compiled, which shows in a cold start and in

@@ -55,11 +55,11 @@ var (
 	flagServePool    = flag.Int("serve.pool", 0, "how many `instances` an engine keeps to answer requests; 0 takes a new one for each")
 	flagSettle       = flag.Duration("settle", time.Second, "memory is read once it has stayed within one percent for so long")
 	flagScaling      = flag.String("scaling.instances", "1,10,100", "how many instances memory is read with, a `list` separated by commas")
-	flagDensity      = flag.Int("density.instances", 100, "hold up to so many `instances` of a process or an embedded engine")
-	flagContainers   = flag.Int("density.containers", 20, "hold up to so many `containers`")
+	flagDensity      = flag.Int("density.instances", 60, "hold up to so many `instances` of a process or an embedded engine")
+	flagContainers   = flag.Int("density.containers", 12, "hold up to so many `containers`")
 	flagFreeMemory   = flag.Int64("limit.memory", 0, "hold no more instances where less than so many `MiB` of memory would stay available; 0 is a sixteenth of memory, at least 512 MiB")
 	flagHoldTime     = flag.Duration("limit.time", 2*time.Minute, "start no more instances of one figure after so much time; 0 sets no bound")
-	flagHTTPTime     = flag.Duration("http.time", 500*time.Millisecond, "how long a service is under load")
+	flagHTTPTime     = flag.Duration("http.time", 400*time.Millisecond, "how long a service is under load")
 	flagHTTPWarmup   = flag.Duration("http.warmup", 150*time.Millisecond, "how long it is before that counts")
 	flagConnections  = flag.Int("http.connections", 100, "how many `users` ask a service, each over a connection")
 	flagPipelining   = flag.Int("http.pipelining", 1, "how many `requests` of a user are under way")
@@ -72,9 +72,9 @@ var (
 	flagNeedMost     = flag.Int("resources.instances", 8, "how many `instances` are tried at most")
 	flagKnee         = flag.String("knee.instances", "1,2,4,8", "how many services BenchmarkScaling has, a `list` separated by commas")
 	flagKneeUsers    = flag.Int("knee.users", 1, "how many `users` each of them has")
-	flagKneeWindows  = flag.Int("knee.windows", 3, "how many `times` each number of them is measured")
+	flagKneeWindows  = flag.Int("knee.windows", 2, "how many `times` each number of them is measured")
 	flagKneeTime     = flag.Duration("knee.time", 250*time.Millisecond, "for how long")
-	flagImageSizes   = flag.String("image.sizes", "", "how large the pictures are that images guests work on, in `megabytes`, a list separated by commas; 1,5,10 by default for guest c, of which the others have the first")
+	flagImageSizes   = flag.String("image.sizes", "", "how large the pictures are that images guests work on, in `megabytes`, a list separated by commas; the article's are 1,5,10, and the first is the default")
 	flagImageSIMD    = flag.String("image.simd", "", "measure only image guests built without SIMD or with it, a `list` of off and on")
 	flagCostRequests = flag.Float64("cost.requests", 10e6, "how many `requests` a day the costs are about")
 	flagCostPeak     = flag.Float64("cost.peak", 1, "how many times the mean of the day its busiest moment is")
@@ -91,15 +91,15 @@ var (
 )
 
 // defaultBenchtime keeps a run of everything under ten minutes on two cores;
-// testing's own is twice as long.
-const defaultBenchtime = "250ms"
+// testing's own is five times as long.
+const defaultBenchtime = "200ms"
 
 // configure checks the flags and decides which runtimes there are.
 func configure() error {
 	if *flagArticle {
 		defaults := map[string]string{
 			"test.benchtime": "1000x", "warmups": "100", "budget": "0",
-			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0", "settle": "2s", "idle.window": "3s",
+			"scaling.instances": "1,10,100,1000,10000", "density.instances": "50000", "density.containers": "5000", "limit.time": "0", "settle": "2s", "idle.window": "3s", "image.sizes": "1,5,10",
 			"http.connections": "100", "http.pipelining": "10", "http.time": "30s",
 		}
 		flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
@@ -246,7 +246,7 @@ func configurePictures() (err error) {
 			return fmt.Errorf("-image.simd=%s: give off, on or %s", *flagImageSIMD, allCells)
 		}
 	}
-	suite.pictures, err = numbers("-image.sizes", cmp.Or(*flagImageSizes, "1,5,10"), 1, photo.MaxBytes/megabyte)
+	suite.pictures, err = numbers("-image.sizes", cmp.Or(*flagImageSizes, "1"), 1, photo.MaxBytes/megabyte)
 	return err
 }
 

@@ -60,7 +60,7 @@ func BenchmarkImageProcessing(b *testing.B) {
 		},
 	}
 	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
-		for _, megabytes := range picturesOf(c.language) {
+		for _, megabytes := range suite.pictures {
 			photograph(b, c, "off", megabytes, c.image)
 		}
 		if c.language == workload.C && wanted(*flagImageSIMD, "on", true) {
@@ -69,17 +69,7 @@ func BenchmarkImageProcessing(b *testing.B) {
 	})
 }
 
-// picturesOf returns the sizes of the pictures that a guest works on, in megabytes:
-// where no flag says otherwise all of the article's for C, and the smallest for others.
-func picturesOf(l workload.Language) []int {
-	if *flagImageSizes == "" && l != workload.C {
-		return suite.pictures[:1]
-	}
-	return suite.pictures
-}
-
-// vectorised measures the guest that is built to use SIMD, by default on the smallest
-// picture.
+// vectorised measures the guest that is built to use SIMD.
 func vectorised(b *testing.B, c cell[runtime.Image]) {
 	ph, err := photoOf(suite.pictures[0])
 	if err != nil {
@@ -94,11 +84,7 @@ func vectorised(b *testing.B, c cell[runtime.Image]) {
 		absent(b, c.language, c.Name(), err)
 	}
 	defer closeInstance(b, img)
-	sizes := suite.pictures
-	if *flagImageSizes == "" {
-		sizes = sizes[:1]
-	}
-	for _, megabytes := range sizes {
+	for _, megabytes := range suite.pictures {
 		photograph(b, c, "on", megabytes, img)
 	}
 }

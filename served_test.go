@@ -244,7 +244,7 @@ func connected(t *testing.T, pid int, open []string) (n int) {
 // containers alike.
 func TestNoStockIsSoldTwice(t *testing.T) {
 	const inStock, buyers = 20, 50
-	for _, c := range probed(t, []string{"native", "wazero", "wasmtime-embedded", "runc", "containerd", "docker"}) {
+	for _, c := range probed(t, []string{"native", "wazero", "wasmtime-embedded", "containerd"}) {
 		t.Run(c.Name(), func(t *testing.T) {
 			dir := t.TempDir()
 			if err := stock(dir); err != nil {
