@@ -53,12 +53,25 @@ func (f Framework) flips(r Recommendation, m Measured) []Flip {
 			}
 			more, what = with, append(what, v.needed())
 			if other {
-				flips = append(flips, Flip{to, what})
+				flips = append(flips, Flip{to, f.fewest(r, more, what, to)})
 				break
 			}
 		}
 	}
 	return flips
+}
+
+// fewest takes out of further needs, which more has after r's own verdicts, whatever the
+// choice follows without, until nothing is left of that kind.
+func (f Framework) fewest(r Recommendation, more []Verdict, what []string, to Choice) []string {
+	own := len(r.Verdicts)
+	for i := 0; i < len(what); i++ {
+		without := slices.Delete(slices.Clone(more), own+i, own+i+1)
+		if choice, other := f.leads(r, slices.Clone(without)); other && choice == to {
+			more, what, i = without, slices.Delete(slices.Clone(what), i, i+1), -1
+		}
+	}
+	return what
 }
 
 // leads tells where verdicts lead, and whether that is another choice.
@@ -120,12 +133,16 @@ func (f Framework) without(r Recommendation, side, to Choice) []string {
 		left[next].For = ""
 		dropped = append(dropped, next)
 	}
-	var what []string
-	for _, i := range dropped {
+	for n := 0; n < len(dropped); n++ { // from the first again, for one that was needed may not be any more
+		i := dropped[n]
 		if left[i].For = side; follows() {
+			dropped, n = slices.Delete(dropped, n, n+1), -1
 			continue
 		}
 		left[i].For = ""
+	}
+	var what []string
+	for _, i := range dropped {
 		if change, can := r.Verdicts[i].change(""); can {
 			what = append(what, change)
 		}
