@@ -327,6 +327,20 @@ func expected(benchmark string) expectation {
 	return e
 }
 
+// refuses fails where a run with a wrong flag is not ended before anything is measured,
+// or does not say so much.
+func refuses(t *testing.T, flag, says string) {
+	t.Helper()
+	out, errs, err := rerun(t, "-test.bench=.", flag)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("error %v, want exit status 2", err)
+	}
+	if !strings.Contains(string(errs), says) || bytes.Contains(out, []byte("Benchmark")) {
+		t.Errorf("it says %q and prints %q", errs, out)
+	}
+}
+
 // A wrong command line ends before anything is measured and names what there is.
 func TestBadFlags(t *testing.T) {
 	tests := []struct{ flag, says string }{
@@ -362,16 +376,7 @@ func TestBadFlags(t *testing.T) {
 		{"-image.simd=yes", "off, on or all"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.flag, func(t *testing.T) {
-			out, errs, err := rerun(t, "-test.bench=.", tt.flag)
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 2 {
-				t.Errorf("error %v, want exit status 2", err)
-			}
-			if !strings.Contains(string(errs), tt.says) || bytes.Contains(out, []byte("Benchmark")) {
-				t.Errorf("it says %q and prints %q", errs, out)
-			}
-		})
+		t.Run(tt.flag, func(t *testing.T) { refuses(t, tt.flag, tt.says) })
 	}
 }
 
