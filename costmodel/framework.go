@@ -1,6 +1,10 @@
 package costmodel
 
-import "slices"
+import (
+	"fmt"
+	"io"
+	"slices"
+)
 
 // A Choice is what is recommended.
 type Choice string
@@ -18,27 +22,50 @@ const (
 // for the side that keeps it where the other does not, without for the side that
 // is better by more than Margin. It then may speak for the other side, or for none.
 type Rule struct {
-	Name   string  // by which a Need asks for it
-	For    Choice  // Container or Wasm
-	Weight float64 // beside those of the other rules; more than 0
-	Must   bool    // a side that cannot do it is out of the question
-	Reason string  // why, in a few words
-	Source string  // who says so: "article" or "wasmbench"
-	Group  string  // of rules that one thing decides: the heaviest of those that speak counts for all; "" is none
+	Name   string  `json:"name"`             // by which a Need asks for it
+	For    Choice  `json:"for"`              // Container or Wasm
+	Weight float64 `json:"weight"`           // beside those of the other rules; more than 0
+	Must   bool    `json:"must,omitempty"`   // a side that cannot do it is out of the question
+	Reason string  `json:"reason,omitempty"` // why, in a few words
+	Source string  `json:"source,omitempty"` // who says so: "article" or "wasmbench"
+	Group  string  `json:"group,omitempty"`  // of rules that one thing decides: the heaviest of those that speak counts for all; "" is none
 
-	Metric string  // benchmark and unit, as "ColdStart ns/op"; "" is a matter of fact
-	Higher bool    // more of the metric is better
-	Limit  float64 // in the metric's unit, the value itself keeps it; 0 compares the sides
-	Margin float64 // how many times better a side must be to count, 1 or more; not with a Limit
+	Metric string  `json:"metric,omitempty"` // benchmark and unit, as "ColdStart ns/op"; "" is a matter of fact
+	Higher bool    `json:"higher,omitempty"` // more of the metric is better
+	Limit  float64 `json:"limit,omitempty"`  // in the metric's unit, the value itself keeps it; 0 compares the sides
+	Margin float64 `json:"margin,omitempty"` // how many times better a side must be to count, 1 or more; not with a Limit
 }
 
 // A Framework is a table of rules.
 type Framework struct {
-	Rules []Rule
+	Rules []Rule `json:"rules"`
 
 	// Outweigh is how many times the other side's weight a side needs to be
 	// recommended alone; with less both are, as a hybrid. More than 1.
-	Outweigh float64
+	Outweigh float64 `json:"outweigh"`
+}
+
+// ReadFramework reads a framework in JSON, as json.Marshal writes one:
+//
+//	{"outweigh": 2, "rules": [
+//		{"name": "gpu", "for": "container", "weight": 1, "must": true},
+//		{"name": "cold-start", "for": "wasm", "weight": 3, "metric": "ColdStart ns/op", "limit": 1e7}
+//	]}
+//
+// A field that is not known, a rule that is there twice or makes no sense, and a table
+// without rules are errors. To begin with the article's, write ArticleFramework and change that.
+func ReadFramework(r io.Reader) (Framework, error) {
+	var f Framework
+	if err := readStrictly(r, &f); err != nil {
+		return Framework{}, fmt.Errorf("costmodel: %w: reading a framework: %w", ErrInput, err)
+	}
+	if len(f.Rules) == 0 {
+		return Framework{}, badf("a framework without a rule")
+	}
+	if err := f.check(); err != nil {
+		return Framework{}, err
+	}
+	return f, nil
 }
 
 // alike is by what factor two figures may differ and still count as the same: the

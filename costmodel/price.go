@@ -103,7 +103,7 @@ var (
 func ReadCatalogue(r io.Reader) (Catalogue, error) {
 	var c Catalogue
 	if err := readStrictly(r, &c); err != nil {
-		return nil, fmt.Errorf("costmodel: reading prices: %w", err)
+		return nil, fmt.Errorf("costmodel: %w: reading prices: %w", ErrInput, err)
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func readStrictly(r io.Reader, into any) error {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("there is something after the end of the list")
+		return errors.New("there is something after its end")
 	}
 	return nil
 }

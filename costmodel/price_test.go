@@ -38,7 +38,7 @@ func TestReadCatalogueRefuses(t *testing.T) {
 		{"empty text", ``, "EOF"},
 		{"empty list", `[]`, "without an instance type"},
 		{"no list", a, "cannot unmarshal"},
-		{"something after it", `[` + a + `] []`, "after the end"},
+		{"something after it", `[` + a + `] []`, "after its end"},
 		{"unknown field", `[{"name": "a", "vcpu": 1, "memory_gib": 1, "usd_per_hour": 1, "eur": 1}]`, `"eur"`},
 		{"twice", `[` + a + `,` + a + `]`, "a is there twice"},
 		{"no name", `[{"vcpu": 1, "memory_gib": 1, "usd_per_hour": 1}]`, "without a name"},
@@ -56,7 +56,7 @@ func TestReadCatalogueRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := costmodel.ReadCatalogue(strings.NewReader(tt.list))
-			if err == nil || !strings.Contains(err.Error(), tt.says) {
+			if !errors.Is(err, costmodel.ErrInput) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v, %v, want an error that says %q", c, err, tt.says)
 			}
 		})
