@@ -11,9 +11,9 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
+	"github.com/seed-0132abb7/wasmbench/internal/gobuild"
 	"github.com/seed-0132abb7/wasmbench/internal/sources"
 )
 
@@ -216,37 +216,12 @@ func buildGoModules(ctx context.Context, name string, f Form) (string, error) {
 	if err := sameGo(dir, name); err != nil {
 		return "", absent("its sources are of two versions", "build this program anew, and run it where go.mod requires the "+sources.Module+" that it was built with")(err)
 	}
-	run := func(command string, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, goTool, slices.Concat([]string{command}, flags, args, []string{packageGo(name)})...)
-		cmd.Env = append(os.Environ(), env...)
-		cmd.Dir = dir
-		out, err := output(cmd)
-		return string(out), unlessEnded(ctx, err, absent("building it failed", "make this command succeed in "+dir+": "+strings.Join(cmd.Args, " ")))
+	path, err := gobuild.Program{Kind: "guest", Tool: goTool, Dir: dir, Package: packageGo(name), Flags: flags, Env: env, Made: []string{toolchain}}.Build(ctx)
+	if failed := (*gobuild.Error)(nil); errors.As(err, &failed) {
+		return "", absent("building it failed: "+failed.Said, "make this command succeed: "+failed.Command)(failed.Err)
 	}
-	asked := strings.Join(slices.Concat([]string{dir, toolchain, name}, flags, env), " ")
-	key, known := compiled.Load(asked)
-	if !known {
-		// The identities of all packages are that of the program, before it is linked.
-		packages, err := run("list", "-deps", "-export", "-f={{.BuildID}}")
-		if err != nil {
-			return "", err
-		}
-		key = cache.Key(asked, packages)
-		compiled.Store(asked, key)
-	}
-	entry, err := cache.Make(ctx, "guest", key.(string), func(to string) error {
-		_, err := run("build", "-o", filepath.Join(to, name))
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(entry, name), nil
+	return path, err
 }
-
-// compiled has the key of what buildGoModules was asked for: to compile a guest takes
-// most of a second even where there is nothing to do.
-var compiled sync.Map
 
 // build makes one file of the sources given, once for each toolchain. command is
 // given a directory with them and the file to write.

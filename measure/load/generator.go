@@ -84,7 +84,7 @@ func (g Generator) Run(ctx context.Context, plan Plan, scenario string, p Parame
 	}
 	path := g.Path
 	if path == "" {
-		if path, err = own.program(ctx); err != nil {
+		if path, err = own.Path(ctx); err != nil {
 			return nil, err
 		}
 	}

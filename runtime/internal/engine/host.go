@@ -3,21 +3,11 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	goruntime "runtime"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/seed-0132abb7/wasmbench/internal/cache"
-	"github.com/seed-0132abb7/wasmbench/internal/sources"
-	"github.com/seed-0132abb7/wasmbench/runtime"
-	"github.com/seed-0132abb7/wasmbench/workload"
+	"github.com/seed-0132abb7/wasmbench/internal/program"
 )
 
 // A Host is the program of one engine, built by the Go toolchain at its first
@@ -56,7 +46,8 @@ func (h *Host) Path(ctx context.Context) (path, key string, err error) {
 				return "", "", err
 			}
 		}
-		if path, err = h.build(ctx, lib); err != nil {
+		built := program.Program{What: "engine host " + h.Package, Kind: "host", Package: h.Package, CGO: h.CGO, Tag: lib.Tag, Env: lib.Env, Key: lib.Key}
+		if path, err = built.Build(ctx); err != nil {
 			return "", "", err
 		}
 		if key, err = cache.FileKey(path); err != nil {
@@ -65,52 +56,4 @@ func (h *Host) Path(ctx context.Context) (path, key string, err error) {
 		h.path, h.key = path, cache.Key(key, lib.Key)
 	}
 	return h.path, h.key, nil
-}
-
-// build leaves it to the Go toolchain to see whether the program is up to date.
-func (h *Host) build(ctx context.Context, lib Library) (string, error) {
-	goTool, version, err := workload.CompilerGo(ctx)
-	if err != nil {
-		return "", err
-	}
-	source, err := sources.Dir(ctx, goTool)
-	if ctx.Err() != nil {
-		return "", fmt.Errorf("building engine host %s: %w", h.Package, context.Cause(ctx))
-	}
-	if err != nil {
-		return "", &runtime.Unavailable{What: "engine host " + h.Package, Why: "its sources were not found", Fix: sources.Remedy, Err: err}
-	}
-	root, err := cache.Dir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, "host", cache.Key(source, version, lib.Key))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, strings.ReplaceAll(h.Package, "/", "-"))
-	cmd := exec.CommandContext(ctx, goTool, "build", "-C", source, "-buildvcs=false", "-ldflags=-s -w", "-tags="+lib.Tag, "-o", out, "./"+h.Package)
-	// Were GOFLAGS empty, that of go env -w would hold.
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "GOOS="+goruntime.GOOS, "GOARCH="+goruntime.GOARCH, "CGO_ENABLED=0")
-	if h.CGO {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
-	}
-	cmd.Env = append(cmd.Env, lib.Env...)
-	var printed bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &printed, &printed
-	err = run(cmd)
-	switch {
-	case err == nil:
-		return out, nil
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("building engine host %s: %w", h.Package, context.Cause(ctx))
-	case h.CGO && strings.Contains(printed.String(), "C compiler"):
-		return "", &runtime.Unavailable{What: "engine host " + h.Package, Why: "building it takes a C compiler", Fix: "install gcc and its C library's headers (Debian: gcc libc6-dev)", Err: err}
-	}
-	return "", &runtime.Unavailable{
-		What: "engine host " + h.Package,
-		Why:  "building it failed: " + strings.TrimSpace(printed.String()),
-		Fix:  "make this command succeed: " + strings.Join(slices.Concat(lib.Env, cmd.Args), " "),
-		Err:  err,
-	}
 }
