@@ -22,7 +22,7 @@ type webApp struct {
 // larger apps, whose Go guests WasmEdge compiles for a minute each.
 var (
 	servingRuntimes = []string{"native", "wazero", "wasmtime", "wasmedge", "spin", "containerd", "docker", "containerd-wasmtime"}
-	fewerServing    = []string{"native", "wazero", "wasmtime", "containerd"}
+	fewerServing    = []string{"native", "wasmtime", "containerd"}
 )
 
 // fileSizes are those of the article's static files, in bytes.
@@ -61,7 +61,7 @@ func BenchmarkHTTP(b *testing.B) {
 	for _, app := range webApps(dir) {
 		t := table{workload: app.name, guest: app.guest, guests: app.guests, runtimes: fewerServing}
 		if app.first {
-			t.runtimes = servingRuntimes
+			t.runtimes, t.without = servingRuntimes, goAhead
 		}
 		eachServing(b, t, func(b *testing.B, c cell[*servers]) {
 			b.Run("app="+app.name, func(b *testing.B) {

@@ -45,8 +45,7 @@ func photoOf(megabytes int) (*photo.Photo, error) {
 // engine's process holds.
 func BenchmarkImageProcessing(b *testing.B) {
 	t := table{workload: "image", guests: []workload.Language{workload.C, workload.Go},
-		runtimes: []string{"native", "wazero", "wasmtime", "wasmedge", "containerd", "containerd-wasmtime"},
-		without:  map[workload.Language][]string{workload.Go: {"wasmedge"}}, // which compiles its module for minutes
+		runtimes: []string{"native", "wazero", "wasmtime", "containerd", "containerd-wasmtime"},
 		guest: func(l workload.Language) (workload.Workload, error) {
 			ph, err := photoOf(suite.pictures[0])
 			if err != nil {

@@ -29,7 +29,8 @@ import (
 // which serves it and the libraries that this links.
 func BenchmarkImageSize(b *testing.B) {
 	t := table{workload: "hello", guests: []workload.Language{workload.C, workload.Go, workload.Node},
-		runtimes: []string{"wazero", "wasmtime", "wasmtime-jit", "wasmedge", "containerd"},
+		runtimes: []string{"wazero", "wasmtime", "wasmtime-jit", "containerd"},
+		without:  map[workload.Language][]string{workload.Go: {"wasmtime-jit"}}, // which compiles its modules for seconds at each start
 		guest: func(l workload.Language) (workload.Workload, error) {
 			return workload.Shrink(l, workload.StepBase), nil
 		},
