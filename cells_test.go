@@ -31,9 +31,20 @@ type table struct {
 	as func(*candidate) *candidate
 }
 
-// goAhead leaves out, but for the tables of starts and memory, what a first run would take a minute
-// for: WasmEdge compiles every module that Go made that long ahead.
-var goAhead = map[workload.Language][]string{workload.Go: {"wasmedge", "wasmedge-embedded"}}
+// compiledForMinutes has what no table measures by default: WasmEdge compiles each module
+// that Go has made for more than a minute.
+var compiledForMinutes = map[workload.Language][]string{workload.Go: {"wasmedge", "wasmedge-embedded"}}
+
+// byDefault tells whether a table measures a guest on a runtime unless it is told
+// otherwise.
+func (t table) byDefault(l workload.Language, runtime string) bool {
+	return t.has(runtime) && !slices.Contains(t.without[l], runtime) && !slices.Contains(compiledForMinutes[l], runtime)
+}
+
+// has tells whether a table has a runtime by default, for some guest.
+func (t table) has(runtime string) bool {
+	return len(t.runtimes) == 0 || slices.Contains(t.runtimes, runtime)
+}
 
 // allCells is the value of -guests and -runtimes that asks for every cell, also of a
 // table that has fewer by default.
@@ -61,8 +72,7 @@ func wanted(flagged, name string, byDefault bool) bool {
 // that what drifts while the suite runs is no runtime's advantage.
 func (t table) candidates(l workload.Language) []*candidate {
 	cs := slices.DeleteFunc(slices.Clone(suite.candidates), func(c *candidate) bool {
-		byDefault := (len(t.runtimes) == 0 || slices.Contains(t.runtimes, c.Name())) && !slices.Contains(t.without[l], c.Name())
-		return !wanted(*flagRuntimes, c.Name(), byDefault)
+		return !wanted(*flagRuntimes, c.Name(), t.byDefault(l, c.Name()))
 	})
 	if t.as != nil {
 		for i, c := range cs {
@@ -85,11 +95,12 @@ func (t table) leftOut(b *testing.B) {
 	}
 	if *flagRuntimes == "" {
 		for _, c := range suite.candidates {
-			if len(t.runtimes) > 0 && !slices.Contains(t.runtimes, c.Name()) {
+			if !t.has(c.Name()) {
 				names = append(names, "-runtimes="+c.Name())
+				continue
 			}
 			for _, l := range languages(*flagGuests, t.guests) {
-				if slices.Contains(t.without[l], c.Name()) {
+				if !t.byDefault(l, c.Name()) {
 					names = append(names, "-guests="+string(l)+" -runtimes="+c.Name())
 				}
 			}

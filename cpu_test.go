@@ -39,7 +39,7 @@ func BenchmarkFibonacci(b *testing.B) {
 			return onBase(w), nil
 		}
 	}
-	eachImage(b, table{workload: "fibonacci", guest: fibonacci(1), runtimes: computing, without: goAhead}, func(b *testing.B, c cell[runtime.Image]) {
+	eachImage(b, table{workload: "fibonacci", guest: fibonacci(1), runtimes: computing}, func(b *testing.B, c cell[runtime.Image]) {
 		inst := start(b, c.image)
 		defer closeInstance(b, inst)
 		for _, n := range suite.fibonacci {

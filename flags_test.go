@@ -81,7 +81,7 @@ var (
 	flagCostHeadroom = flag.Float64("cost.headroom", 0, "the `share` of instances and hosts that is kept free")
 	flagCostSpeed    = flag.Float64("cost.speed", 1, "how much of a processor of this machine a vCPU of a host does")
 	flagCostHours    = flag.Float64("cost.hours", float64(costmodel.ArticleMonth), "how many `hours` a month has, the article's or 730")
-	flagCostWindows  = flag.Int("cost.windows", 6, "how many `times` a service is measured for the costs")
+	flagCostWindows  = flag.Int("cost.windows", 3, "how many `times` a service is measured for the costs")
 	flagCostTime     = flag.Duration("cost.time", 250*time.Millisecond, "for how long, at least")
 	flagCostBase     = flag.Int64("cost.base", 0, "what a host's own system takes of its memory, in `MiB`, beside the daemons that are measured")
 	flagCostPrices   = flag.String("cost.prices", "", "`file` of host types and their prices, as costmodel.ReadCatalogue has them; the article's two by default")

@@ -61,7 +61,7 @@ func BenchmarkHTTP(b *testing.B) {
 	for _, app := range webApps(dir) {
 		t := table{workload: app.name, guest: app.guest, guests: app.guests, runtimes: fewerServing}
 		if app.first {
-			t.runtimes, t.without = servingRuntimes, goAhead
+			t.runtimes = servingRuntimes
 		}
 		eachServing(b, t, func(b *testing.B, c cell[*servers]) {
 			b.Run("app="+app.name, func(b *testing.B) {

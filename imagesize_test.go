@@ -2,6 +2,7 @@ package wasmbench
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,10 @@ func BenchmarkImageSize(b *testing.B) {
 	}
 	eachCell(b, t, prepareBase, func(b *testing.B, c cell[nothing]) {
 		for _, step := range stepsOn(c.Name()) {
+			if contains(c.Name()) && slices.Contains(between, step) && !wanted(*flagGuests, string(c.language), false) {
+				once("# left out %s/step=%s by default: -guests=%s asks for it\n", b.Name(), step, c.language)
+				continue
+			}
 			k := &shrunk{cell: c, workload: workload.Shrink(c.language, step)}
 			b.Run("step="+string(step), k.measure)
 			k.close(b)
@@ -83,6 +88,10 @@ func stepsOn(name string) []workload.Step {
 	}
 	return nil
 }
+
+// between are the steps of containers that a default run leaves out: each image takes seconds to
+// unpack.
+var between = []workload.Step{workload.StepMultistage, workload.StepStrip}
 
 // A shrunk is the image of a step on a runtime, made at the first measurement.
 type shrunk struct {
