@@ -83,6 +83,32 @@ func (t table) candidates(l workload.Language) []*candidate {
 	return cs
 }
 
+// A default run is short; a flag that names a runtime brings back all of it.
+func TestByDefault(t *testing.T) {
+	all := table{}
+	some := table{runtimes: []string{"native", "wazero", "wasmedge"}, without: map[workload.Language][]string{workload.Go: {"wazero"}}}
+	for _, tt := range []struct {
+		of      table
+		guest   workload.Language
+		runtime string
+		want    bool
+	}{
+		{all, workload.C, "wasmedge", true},
+		{all, workload.Go, "wasmedge", false},
+		{all, workload.Go, "wasmedge-interp", true},
+		{all, workload.Go, "wazero", true},
+		{some, workload.C, "wazero", true},
+		{some, workload.Go, "wazero", false},
+		{some, workload.Go, "wasmedge", false},
+		{some, workload.C, "docker", false},
+		{some, workload.Go, "native", true},
+	} {
+		if got := tt.of.byDefault(tt.guest, tt.runtime); got != tt.want {
+			t.Errorf("%v, guest %s on %s: %v", tt.of.runtimes, tt.guest, tt.runtime, got)
+		}
+	}
+}
+
 // leftOut tells what a table could have too.
 func (t table) leftOut(b *testing.B) {
 	var names []string

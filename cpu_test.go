@@ -21,9 +21,9 @@ var computing = []string{
 	"spin", "runc", "containerd", "docker", "containerd-wasmtime",
 }
 
-// sampled are one runtime of each kind, for the tables that would take too long
+// sampled are runtimes of each kind, for the tables that would take too long
 // by default with all.
-var sampled = []string{"native", "wazero", "wasmtime", "wasmtime-embedded", "wasmedge", "containerd", "containerd-wasmtime"}
+var sampled = []string{"native", "wazero", "wasmtime", "wasmtime-embedded", "containerd", "containerd-wasmtime"}
 
 // BenchmarkFibonacci is the article's computation: one call of a live instance
 // computes fib(n) by double recursion. A smaller n is measured everywhere, so

@@ -101,7 +101,7 @@ func BenchmarkFileIO(b *testing.B) {
 		}
 	}
 	t := table{workload: "fileio", guest: of(dir), guests: []workload.Language{workload.C},
-		runtimes: []string{"native", "wazero", "wasmtime", "wasmedge", "containerd", "containerd-wasmtime"}}
+		runtimes: []string{"native", "wazero", "wasmtime", "containerd", "containerd-wasmtime"}}
 	eachImage(b, t, func(b *testing.B, c cell[runtime.Image]) {
 		b.Run("fs=host", func(b *testing.B) {
 			f, err := file(c.language, dir)

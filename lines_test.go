@@ -75,7 +75,7 @@ func TestLines(t *testing.T) {
 		t.Fatalf("%v\n%s", err, shrunk)
 	}
 	out = append(out, shrunk...)
-	costs, err := rerunAsGoTest(t, append(flags, "-test.bench=MonthlyCost/./././service=api", "-runtimes=native", "-cost.windows=2")...)
+	costs, err := rerunAsGoTest(t, append(flags, "-test.bench=MonthlyCost/./././service=api|TCO", "-runtimes=native", "-cost.windows=2", "-cost.people=1,2,3")...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, costs)
 	}
@@ -140,7 +140,7 @@ func TestLines(t *testing.T) {
 			want = append(want, "Density/workload="+app+"/guest="+guest+"/runtime="+r+"/app="+app)
 		}
 	}
-	want = append(want, "MonthlyCost/workload=services/guest="+guest+"/runtime=native/service=api/serve=process/net=host")
+	want = append(want, "MonthlyCost/workload=services/guest="+guest+"/runtime=native/service=api/serve=process/net=host", "TCO/workload=services/guest="+guest+"/runtime=native/serve=process/net=host")
 	for _, step := range []string{"wasmtime-jit/step=base", "wasmtime-jit/step=size", "wasmtime-jit/step=strip", "wasmtime/step=aot"} {
 		want = append(want, "ImageSize/workload=hello/guest=c/runtime="+step)
 	}
