@@ -377,7 +377,7 @@ func killUnderLoad(mark string, done <-chan struct{}) error {
 			stat, err := p.Stat()
 			switch {
 			case err != nil || len(args) == 0:
-			case filepath.Base(args[0]) == "generator":
+			case strings.HasSuffix(args[0], "-generator"):
 				busy = stat.CPUTime() > 0.1
 			case len(args) == 2 && strings.HasPrefix(args[1], "127.0.0.1:"):
 				server = p.PID

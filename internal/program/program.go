@@ -41,14 +41,16 @@ func (p Program) Build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &workload.Unavailable{What: p.What, Why: "its sources were not found", Fix: sources.Remedy, Err: err}
 	}
-	cgo := "CGO_ENABLED=0"
+	// With cgo, packages are those that the go command compiles for tests; without, those of
+	// Go guests, whose paths are trimmed.
+	cgo, flags := "CGO_ENABLED=0", []string{"-trimpath"}
 	if p.CGO {
-		cgo = "CGO_ENABLED=1"
+		cgo, flags = "CGO_ENABLED=1", nil
 	}
 	path, err := gobuild.Program{
 		Kind: p.Kind, Tool: goTool, Dir: source, Package: "./" + p.Package,
 		Name:  strings.ReplaceAll(p.Package, "/", "-"), // which process lists show
-		Flags: []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags=" + p.Tag},
+		Flags: append(flags, "-buildvcs=false", "-ldflags=-s -w", "-tags="+p.Tag),
 		// Were GOFLAGS empty, that of go env -w would hold.
 		Env:  slices.Concat([]string{"GOFLAGS=-mod=readonly", "GOWORK=off", "GOOS=" + goruntime.GOOS, "GOARCH=" + goruntime.GOARCH, cgo}, p.Env),
 		Made: []string{version, p.Key},
