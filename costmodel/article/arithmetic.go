@@ -3,14 +3,15 @@ package article
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
-// Arithmetic checks every figure that others determine. An error is a figure that
-// is not there.
+// Arithmetic checks figures that others determine. An error is a figure that is not
+// there.
 func Arithmetic(fs Figures) ([]Check, error) {
 	c := &checker{Figures: fs}
 	for _, part := range []func(*checker){
-		deltas, starts, memory, processors, files, serving, density, shop, images, sizes, money, ownership, findings,
+		deltas, starts, memory, processors, files, serving, waiting, density, steps, shop, images, sizes, money, ownership, findings,
 	} {
 		if part(c); c.err != nil {
 			return nil, c.err
@@ -80,7 +81,9 @@ func starts(c *checker) {
 		c.holds(c.at(indicators, "Cold Start", system, "cold start"), "start-up by runtime, and the distribution of cold starts", append(cold, distribution...)...)
 		c.holds(c.at(indicators, "Warm Start", system, "warm start"), "start-up by runtime", warm...)
 	}
-	c.equals(c.at("Warm Start Comparison", "code", "", "restarts"), c.v("Testing Environment", "test_parameters", "", "iterations"), "iterations of the test parameters")
+	iterations := c.v("Testing Environment", "test_parameters", "", "iterations")
+	c.equals(c.at("Cold Start Performance", "code", "", "starts"), iterations, "iterations of the test parameters")
+	c.equals(c.at("Warm Start Comparison", "code", "", "restarts"), iterations, "iterations of the test parameters")
 }
 
 const footprint = "Memory Usage Results"
@@ -103,21 +106,28 @@ func memory(c *checker) {
 		c.equals(c.at(footprint, "Total", system, "memory"), sum, "the sum of its parts")
 		c.equals(c.at(footprint, "Total", system, "percentage"), percentages, "the sum of its parts")
 		c.equals(c.at("Memory Scaling", system+"_memory", system, "memory of an instance"), total, "the total of the profile")
-		c.holds(c.at(indicators, "Memory Baseline", system, "memory baseline"), "the total of the profile, MB", total)
-		c.holds(c.at(indicators, "Memory Baseline", system, "memory baseline"), "resources for 1000 req/s: memory by instances, MB",
-			1000*c.v(resources, "Memory (GB)", system, "resource")/c.v(resources, "Instances", system, "resource"))
+		baseline := c.at(indicators, "Memory Baseline", system, "memory baseline")
+		c.holds(baseline, "the total of the profile, MB", total)
+		// Other applications take more than a baseline, and so do instances of the shop
+		// under load: hello world is what the profile is of too.
+		c.holds(baseline, "the memory of the host by the most hello worlds on it, MB",
+			c.v(densities, "heading", "", "memory of the host")*c.megabytes()/c.v(densities, "Hello World", system, "instances"))
 	}
 }
+
+// megabytes is how many make a gigabyte, as the article's code has it.
+func (c *checker) megabytes() float64 { return c.v("Memory Scaling", "plot", "", "MB of a GB") }
 
 const fibonacci = "CPU Performance Results"
 
 func processors(c *checker) {
 	native := c.v(fibonacci, "Native", "native", "time")
-	over := map[string][]float64{}
+	over, busy := map[string][]float64{}, map[string][]float64{}
 	for _, r := range []struct{ row, system string }{
 		{"Native", "native"}, {"WASM (Wasmtime)", "wasm"}, {"WASM (WasmEdge)", "wasm"}, {"Container (JIT)", "container"}, {"Container (Int)", "container"},
 	} {
 		time := c.v(fibonacci, r.row, r.system, "time")
+		busy[r.system] = append(busy[r.system], c.v(fibonacci, r.row, r.system, "cpu"))
 		c.equals(c.at(fibonacci, r.row, r.system, "relative"), time/native, "its time by the native one")
 		if r.row != "Container (Int)" {
 			over[r.system] = append(over[r.system], percent(native, time))
@@ -126,6 +136,11 @@ func processors(c *checker) {
 	for _, system := range []string{"container", "wasm"} {
 		c.holds(c.at(indicators, "CPU Overhead", system, "cpu overhead"), "Fibonacci above native, compiled, %", over[system]...)
 	}
+	bound := func(system string) Figure { return c.at("CPU Efficiency Comparison", "CPU Bound", system, "cpu") }
+	const from = "Fibonacci, which nothing but the processor bounds, %"
+	c.holds(bound("container"), from, busy["container"]...)
+	c.holds(bound("wasm"), from, busy["wasm"]...)
+	c.equals(bound("native"), busy["native"][0], from)
 }
 
 func files(c *checker) {
@@ -136,18 +151,67 @@ func files(c *checker) {
 		verdict = Fails
 	}
 	c.add(disk, "sequential reading natively, MB/s: more than the disk reads would be the page cache", number(read), verdict)
+
+	size, bytes, mb := c.at("File I/O Benchmarks", "code", "", "file size"), c.v("File I/O Benchmarks", "code", "", "buffer size"), c.megabytes()
+	c.equals(size, bytes/(mb*mb), "its buffer in bytes, with 1024 for each step as the plot of memory has it")
 }
 
+const (
+	serversTable = "HTTP Performance"
+	latencies    = "Network Latency"
+)
+
 func serving(c *checker) {
-	for _, row := range c.rows("HTTP Performance", "difference") {
-		c.equals(c.at("HTTP Performance", row, "", "difference"),
-			percent(c.v("HTTP Performance", row, "container", "requests"), c.v("HTTP Performance", row, "wasm", "requests")), "requests of both")
+	for _, row := range c.rows(serversTable, "difference") {
+		c.equals(c.at(serversTable, row, "", "difference"),
+			percent(c.v(serversTable, row, "container", "requests"), c.v(serversTable, row, "wasm", "requests")), "requests of both")
 	}
 	var slower []float64
 	for _, p := range []string{"p50", "p90", "p99", "p99.9"} {
-		slower = append(slower, percent(c.v("Network Latency", p, "container", "latency"), c.v("Network Latency", p, "wasm", "latency")))
+		slower = append(slower, percent(c.v(latencies, p, "container", "latency"), c.v(latencies, p, "wasm", "latency")))
 	}
 	c.holds(c.at(indicators, "Network Latency", "wasm", "latency above containers"), "the table of latencies, modules above containers, %", slower...)
+}
+
+// waiting compares the latencies with what requests that are always under way take on
+// average, which is their number by requests a second (Little's law). The slowest
+// thousandth has no percentile, and may make any mean; one that is mostly theirs does
+// not follow.
+func waiting(c *checker) {
+	code := func(metric string) float64 { return c.v("Network Performance", "code", "", metric) }
+	connections, pipelining := code("connections"), code("pipelining")
+	for _, system := range []string{"container", "wasm"} {
+		fastest := 0. // the application whose requests take least
+		for _, row := range c.rows(serversTable, "difference") {
+			fastest = max(fastest, c.v(serversTable, row, system, "requests"))
+		}
+		mean := 1000 * connections * pipelining / fastest
+		low, high := c.percentilesMake(system)
+		verdict := Fails
+		if low <= mean && mean <= 2*high {
+			verdict = Follows
+		}
+		c.add(c.at(latencies, "p99.9", system, "latency"),
+			fmt.Sprintf("Little's law, if both tables are of the load that the code makes: %s connections with %s requests each under way, by the %s req/s of the fastest application. The percentiles make %s ms of that mean at most; the rest would be of the slowest 0.1 %%, in a test of %s s. With one request on each connection the mean would be %s ms",
+				number(connections), number(pipelining), number(fastest), number(high), number(code("duration")), number(mean/pipelining)),
+			fmt.Sprintf("%s ms on average, %s s for each of the slowest 0.1 %%", number(mean), number((mean-high)/0.001/1000)), verdict)
+	}
+}
+
+// percentilesMake returns the least and the most, ms, that the requests up to the last
+// percentile make of the mean of all.
+func (c *checker) percentilesMake(system string) (low, high float64) {
+	share, latency := 0., 0.
+	for _, p := range []struct {
+		row  string
+		upTo float64
+	}{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}} {
+		next := c.v(latencies, p.row, system, "latency")
+		low += (p.upTo - share) * latency
+		high += (p.upTo - share) * next
+		share, latency = p.upTo, next
+	}
+	return low, high
 }
 
 const densities = "Density Results"
@@ -158,7 +222,9 @@ func density(c *checker) {
 	}
 	// What an instance takes of a host that is full, and how many of these the hosts
 	// of the cost model would hold.
-	ram := c.v(densities, "heading", "", "memory of the host")
+	heading := c.at(densities, "heading", "", "memory of the host")
+	c.equals(heading, c.v("Testing Environment", "memory", "", "memory"), "the memory of the testing environment")
+	ram := heading.Value
 	for _, s := range []struct{ system, host string }{{"container", "t3.medium"}, {"wasm", "t3.small"}} {
 		perHost := c.at(costs, s.host, s.system, "instances_per_host")
 		least, most := math.Inf(1), 0.
@@ -178,6 +244,31 @@ func density(c *checker) {
 	c.holdsRatio(c.at("Key Findings", "density", "wasm", "claim"), ratio, "instances per host and GB in the cost model, modules by containers")
 }
 
+// steps: the density test may ask for more than a host holds, but what it finds is one
+// of its steps.
+func steps(c *checker) {
+	const test = "Instance Density Test"
+	for _, system := range []string{"container", "wasm"} {
+		found := c.at(densities, "Hello World", system, "instances")
+		verdict := Fails
+		var fit, beyond []string
+		for _, f := range c.All {
+			switch {
+			case f.Table != test || f.System != system:
+				continue
+			case f.Value > found.Value:
+				beyond = append(beyond, number(f.Value))
+				continue
+			case f.Value == found.Value:
+				verdict = Follows
+			}
+			fit = append(fit, number(f.Value))
+		}
+		c.add(found, "the steps of the density test, which has hello world too: the maximum would be one of them, if it is of that test and that test, which names no host, of this one",
+			strings.Join(fit, ", ")+" fit; "+strings.Join(beyond, ", ")+" do not", verdict)
+	}
+}
+
 // holdsRatio is holds for one ratio, which is told with an x.
 func (c *checker) holdsRatio(f Figure, ratio float64, from string) {
 	low, high := f.ends()
@@ -188,12 +279,14 @@ func (c *checker) holdsRatio(f Figure, ratio float64, from string) {
 	c.add(f, from, number(ratio)+"x", verdict)
 }
 
-const resources = "Resource Usage per 1000 req/s"
+const (
+	resources = "Resource Usage per 1000 req/s"
+	shopTable = "E-commerce API Performance"
+)
 
 func shop(c *checker) {
-	const table = "E-commerce API Performance"
-	for _, row := range c.rows(table, "improvement") {
-		c.equals(c.at(table, row, "", "improvement"), percent(c.v(table, row, "container", "requests"), c.v(table, row, "wasm", "requests")), "requests of both")
+	for _, row := range c.rows(shopTable, "improvement") {
+		c.equals(c.at(shopTable, row, "", "improvement"), percent(c.v(shopTable, row, "container", "requests"), c.v(shopTable, row, "wasm", "requests")), "requests of both")
 	}
 	for _, row := range c.rows(resources, "savings") {
 		c.equals(c.at(resources, row, "", "savings"), -percent(c.v(resources, row, "container", "resource"), c.v(resources, row, "wasm", "resource")), "what both take")
@@ -201,23 +294,33 @@ func shop(c *checker) {
 	// One instance answers its share of 1000 requests a second.
 	for _, system := range []string{"container", "wasm"} {
 		least := math.Inf(1)
-		for _, row := range c.rows(table, "improvement") {
-			least = min(least, c.v(table, row, system, "requests"))
+		for _, row := range c.rows(shopTable, "improvement") {
+			least = min(least, c.v(shopTable, row, system, "requests"))
 		}
 		needed := math.Ceil(c.v(resources, "heading", "", "requests") / least)
 		c.equals(c.at(resources, "Instances", system, "resource"), needed, fmt.Sprintf("1000 req/s by %s of the slowest endpoint of the shop, if that table is of one instance", number(least)))
 	}
 }
 
+const imagesTable = "Image Processing Results"
+
 func images(c *checker) {
-	const table = "Image Processing Results"
-	for _, row := range c.rows(table, "notes") {
-		c.equals(c.at(table, row, "", "notes"), percent(c.v(table, row, "container", "operations"), c.v(table, row, "wasm", "operations")), "operations of both")
+	for _, row := range c.rows(imagesTable, "notes") {
+		c.equals(c.at(imagesTable, row, "", "notes"), percent(c.v(imagesTable, row, "container", "operations"), c.v(imagesTable, row, "wasm", "operations")), "operations of both")
 	}
 }
 
 func sizes(c *checker) {
 	const table = "Optimization Impact"
+	made := map[string][]float64{}
+	for _, f := range c.All {
+		if f.Table == table && f.Metric == "size" {
+			made[f.System] = append(made[f.System], f.Value)
+		}
+	}
+	for _, system := range []string{"container", "wasm"} {
+		c.holds(c.at(indicators, "Image Size", system, "image size"), "the sizes before and after optimization, MB", made[system]...)
+	}
 	for _, r := range []struct{ row, system string }{
 		{"Multi-stage", "container"}, {"Distroless", "container"}, {"Size optimize", "wasm"}, {"AOT compile", "wasm"}, {"Strip symbols", "wasm"},
 	} {
@@ -260,8 +363,8 @@ func findings(c *checker) {
 		c.add(f, from, fmt.Sprintf("%d of %d within", n, len(off)), verdict)
 	}
 	var off []float64
-	for _, row := range c.rows("Image Processing Results", "notes") {
-		off = append(off, c.v("Image Processing Results", row, "", "notes"))
+	for _, row := range c.rows(imagesTable, "notes") {
+		off = append(off, c.v(imagesTable, row, "", "notes"))
 	}
 	within("image processing, modules and containers", off...)
 	container := c.v(fibonacci, "Container (JIT)", "container", "time")

@@ -17,7 +17,7 @@ import (
 type Figure struct {
 	Table  string `json:"table"`
 	Row    string `json:"row"`
-	System string `json:"system"` // container, wasm, native; "" is both or neither
+	System string `json:"system"` // container, wasm, native: whose column or claim it is; "" is both or neither
 	Metric string `json:"metric"`
 	Text   string `json:"text"` // as printed
 

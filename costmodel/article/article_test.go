@@ -39,7 +39,7 @@ func read() (article.Figures, error) {
 	return article.Read(bytes.NewReader(text))
 }
 
-// Every value is what its text says.
+// Every value is what its text says; a text with factors says their product.
 func TestTexts(t *testing.T) {
 	for _, f := range figures(t).All {
 		text := strings.NewReplacer(",", "", "_", "", "$", "").Replace(f.Text)
@@ -50,6 +50,13 @@ func TestTexts(t *testing.T) {
 				t.Fatalf("%s: %v", f.Name(), err)
 			}
 			numbers = append(numbers, n)
+		}
+		if strings.Contains(text, "*") {
+			product := 1.
+			for _, n := range numbers {
+				product *= n
+			}
+			numbers = []float64{product}
 		}
 		want := []float64{math.Abs(f.Value)}
 		switch {
@@ -192,6 +199,72 @@ func TestChangedCellsAreFound(t *testing.T) {
 		if !slices.ContainsFunc(after, func(c article.Check) bool { return c.Figure.Name() == name && c.Verdict == article.Fails }) {
 			t.Errorf("%s is ten per cent more, and still follows", name)
 		}
+	}
+}
+
+// What a verdict depends on: other figures turn it, and only those beyond a bound.
+func TestVerdictsTurn(t *testing.T) {
+	const (
+		hello     = "Density Results / Hello World / container / instances"
+		baseline  = "Performance Metrics Comparison / Memory Baseline / container / memory baseline"
+		apiModule = "Monthly Infrastructure Costs / API Service / wasm / cost"
+		bound     = "CPU Efficiency Comparison / CPU Bound / container / cpu"
+		latency   = "Network Latency / p99.9 / wasm / latency"
+	)
+	const host = 0.0208 * 720
+	for _, c := range []struct {
+		name    string
+		changed map[string]float64
+		figure  string
+		from    string // part of what the check says of itself
+		want    article.Verdict
+	}{
+		{"utilisation as printed", nil, bound, "Fibonacci", article.Fails},
+		{"utilisation within", map[string]float64{"CPU Performance Results / Container (JIT) / container / cpu": 98, "CPU Performance Results / Container (Int) / container / cpu": 95}, bound, "Fibonacci", article.Follows},
+		{"native utilisation, digits cut off", nil, "CPU Efficiency Comparison / CPU Bound / native / cpu", "Fibonacci", article.Cut},
+
+		{"ten requests on each connection", nil, latency, "Little", article.Fails},
+		{"one request on each connection", map[string]float64{"Network Performance / code / pipelining": 1}, latency, "Little", article.Follows},
+		{"half of the mean from percentiles", map[string]float64{"Network Performance / code / connections": 28}, latency, "Little", article.Follows},
+		{"less than half of it", map[string]float64{"Network Performance / code / connections": 29}, latency, "Little", article.Fails},
+		{"a mean below what they allow", map[string]float64{"Network Performance / code / connections": 4}, latency, "Little", article.Fails},
+
+		{"most containers as printed", nil, baseline, "hello worlds", article.Follows},
+		{"as many as take the upper end", map[string]float64{hello: 656}, baseline, "hello worlds", article.Follows},
+		{"fewer", map[string]float64{hello: 655}, baseline, "hello worlds", article.Fails},
+
+		{"a number between two steps", nil, hello, "steps", article.Fails},
+		{"a step", map[string]float64{hello: 500}, hello, "steps", article.Follows},
+
+		{"another host", map[string]float64{"Testing Environment / memory / memory": 64}, "Density Results / heading / memory of the host", "testing environment", article.Fails},
+		{"a buffer of decimal megabytes", map[string]float64{"File I/O Benchmarks / code / buffer size": 100e6}, "File I/O Benchmarks / code / file size", "buffer", article.Fails},
+
+		// 1000 containers at most; six hosts have 1001 modules at least, seven 1201.
+		{"a module more than containers", map[string]float64{apiModule: 6 * host}, apiModule, "fewest instances", article.Follows},
+		{"more modules than do the same", map[string]float64{apiModule: 7 * host}, apiModule, "fewest instances", article.Fails},
+		{"modules that do less", map[string]float64{apiModule: 7 * host, "HTTP Performance / Static Files / wasm / requests": 32000}, apiModule, "fewest instances", article.Follows},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fs := figures(t)
+			for name, value := range c.changed {
+				i := slices.IndexFunc(fs.All, func(f article.Figure) bool { return f.Name() == name })
+				if i < 0 {
+					t.Fatalf("no figure %s", name)
+				}
+				fs.Replace(i, value)
+			}
+			checks, err := article.Arithmetic(fs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(checks, func(k article.Check) bool { return k.Figure.Name() == c.figure && strings.Contains(k.From, c.from) })
+			if i < 0 {
+				t.Fatalf("no check of %s from %q", c.figure, c.from)
+			}
+			if k := checks[i]; k.Verdict != c.want {
+				t.Errorf("%s, gives %s: %s; want %s", k.Figure.Name(), k.Gives, k.Verdict, c.want)
+			}
+		})
 	}
 }
 
