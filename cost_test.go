@@ -1,13 +1,14 @@
 package wasmbench
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed-0132abb7/wasmbench/costmodel"
 	"github.com/seed-0132abb7/wasmbench/measure"
@@ -25,11 +26,10 @@ type product struct {
 	ask func(*testing.B, runtime.Service, workload.Workload, int) demand
 	// users ask it of whom none minds waiting, 0 for as many as its latency allows.
 	users int
-	time  time.Duration // of a window, at least
 }
 
 // products are the article's, in its order.
-func products(b *testing.B, dir string) []product {
+func products(dir string) []product {
 	same := func(b *testing.B, svc runtime.Service, w workload.Workload, _ int) demand {
 		return exchanges(b, svc, w)
 	}
@@ -37,7 +37,7 @@ func products(b *testing.B, dir string) []product {
 		{name: "api", ask: same, guest: func(l workload.Language) (workload.Workload, error) { return onBase(workload.JSON(l)), nil }},
 		{name: "web", ask: same, guest: func(l workload.Language) (workload.Workload, error) { return workload.Static(l, dir, fileSizes[1]) }},
 		// More users than processors would do no more, and have more half done when a window ends.
-		{name: "batch", ask: same, users: maxWorkers(), time: 500 * time.Millisecond, guest: func(l workload.Language) (workload.Workload, error) {
+		{name: "batch", ask: same, users: goruntime.NumCPU(), guest: func(l workload.Language) (workload.Workload, error) {
 			ph, err := photoOf(1)
 			if err != nil {
 				return nil, err
@@ -53,9 +53,6 @@ func products(b *testing.B, dir string) []product {
 	}
 }
 
-// maxWorkers is how many workers the machine has processors for.
-func maxWorkers() int { return suite.workers[len(suite.workers)-1] }
-
 // costTable has the cells of the money: one runtime of each side of the article.
 func costTable(of string) table {
 	return table{workload: of, guests: []workload.Language{workload.Go}, runtimes: []string{"wasmtime", "containerd"},
@@ -68,28 +65,36 @@ func costTable(of string) table {
 // processor time each takes and what memory another instance does.
 //
 // Users who wait for their answers tell where it is saturated, but arrivals do not wait:
-// req/s is what was answered of an open loop at 0.7 of that, or of half as many until all
-// of -cost.windows windows are within the limit, and req/s-high what it is not known to
-// answer so. batch has no limit: a queue keeps it busy, in a closed loop. cpu-ns/req is of
-// the instance's own processes and daemon-cpu-ns/req of shared ones, at that rate.
-// inst-pss-B is by one pair of readings, of two instances and one.
+// req/s is what was answered of an open loop at 0.7 of that or, where -cost.windows windows
+// together are not within the limit, at half of it and so on. Between a rate that is kept
+// and the one before, which is twice that, two more are tried. req/s-high is the least that
+// was refused, or what saturates it where none was: the resolution of req/s is from 1/7 to
+// 1/4 of it, and 3/7 where 0.7 is kept. Windows are as long as it takes to have 500
+// requests at a rate, which carry a p99; where -budget cuts them short, the longest latency
+// stands for it. batch has no limit: a queue keeps it busy, in a closed loop, for windows
+// of a dozen pictures. cpu-ns/req is of the instance's own processes and daemon-cpu-ns/req of
+// shared ones, at that rate. inst-pss-B is by one pair of readings, of two new instances and
+// of a single new one.
 //
 // The service api is json, web a file of 64 KB, batch the resizing of a photograph of 1 MB
 // and microservices the shop's mix. The host is the type of -cost.prices that comes
 // cheapest; one that cannot hold an instance is named in a comment. Demand and prices
-// are assumptions of the flags, which a comment tells. USD/month has surplus-USD/month in
-// it, for processor time that the price of a burstable type does not cover. USD/month-low
-// and -high are what the spread from the least to the greatest of the windows of one
-// process makes of it: no interval of a known confidence, so repeat the run.
+// are assumptions of the flags, which a comment tells. With -cost.headroom=0 hosts are
+// planned with all of their processors busy, where p99 was shown of one instance at the
+// rate that it kept: nothing is known of p99 on a host so full. USD/month has
+// surplus-USD/month in it, for processor time that the price of a burstable type does not
+// cover. USD/month-low and -high are what the spread from the least to the greatest of the
+// windows of one process makes of it: no interval of a known confidence, so repeat the run.
 func BenchmarkMonthlyCost(b *testing.B) {
 	eachProduct(b, func(b *testing.B, c cell[nothing], by way, all []product) {
 		for _, p := range all {
 			b.Run("service="+p.name+"/"+by.String(), func(b *testing.B) {
 				lasting(b, func() []measure.Metric {
-					s := sell(b, c, by, p)
-					comment("%s: %s", b.Name(), s)
-					sales := salesOf(c, by, p)
-					sales.measured = append(sales.measured, s)
+					s := salesOf(c, by, p).add()
+					if err := s.take(func() (sold, error) { return sell(b, c, by, p) }); err != nil {
+						costless(b, err)
+					}
+					tellBill(b, s.sold)
 					return s.metrics()
 				})
 			})
@@ -100,8 +105,9 @@ func BenchmarkMonthlyCost(b *testing.B) {
 // BenchmarkTCO is the article's total cost of ownership of a year, which is twelve months
 // of -cost.hours: of 720, as the article has them, 360 days. It has the four services of
 // BenchmarkMonthlyCost, as that measured them in the run with the same number, or anew, and
-// what people cost, which are assumptions: the article's, or those of -cost.people. The
-// article has none for native processes.
+// no figure where one of them had none there. It has what people cost, which are
+// assumptions: the article's, or those of -cost.people. The article has none for native
+// processes.
 func BenchmarkTCO(b *testing.B) {
 	eachProduct(b, func(b *testing.B, c cell[nothing], by way, all []product) {
 		people, known := peopleOf(c.Name())
@@ -112,9 +118,11 @@ func BenchmarkTCO(b *testing.B) {
 		b.Run(by.String(), func(b *testing.B) {
 			lasting(b, func() []measure.Metric {
 				year := people
-				for _, p := range all {
-					s := salesOf(c, by, p).next(func() sold { return sell(b, c, by, p) })
-					year.Infrastructure = sum(year.Infrastructure, year.WithBill(s.bill).Infrastructure)
+				for i, s := range nextOf(c, by, all) {
+					if err := s.take(func() (sold, error) { return sell(b, c, by, all[i]) }); err != nil {
+						costless(b, fmt.Errorf("service=%s: %w", all[i].name, err))
+					}
+					year.Infrastructure = year.Infrastructure.Plus(year.WithBill(s.bill).Infrastructure)
 				}
 				total, err := year.Total()
 				if err != nil {
@@ -145,7 +153,7 @@ func eachProduct(b *testing.B, f func(*testing.B, cell[nothing], way, []product)
 			once("# left out %s: %s serves in no way that -http.serve=%s names\n", b.Name(), c.Name(), *flagServe)
 			b.SkipNow()
 		}
-		f(b, c, by, products(b, dir))
+		f(b, c, by, products(dir))
 	})
 }
 
@@ -157,10 +165,6 @@ func oneWay(c *candidate) (by way, ok bool) {
 		return way{}, false
 	}
 	return all[0], true
-}
-
-func sum(a, b costmodel.Range) costmodel.Range {
-	return costmodel.Range{Value: a.Value + b.Value, Low: a.Low + b.Low, High: a.High + b.High}
 }
 
 // tellAssumptions prints what the costs rest on that was not measured.
@@ -188,11 +192,26 @@ func people(containers bool) string {
 // peopleOf returns what people cost in a year with a runtime. known is false where nobody
 // has said: three numbers are for any, and else there are those of containers and modules.
 func peopleOf(runtime string) (t costmodel.TCO, known bool) {
-	if runtime == "native" && len(list(*flagCostPeople)) != 3 {
+	if runtime == "native" && len(peopleGiven()) != 3 {
 		return costmodel.TCO{}, false
 	}
 	return suite.people[contains(runtime)], true
 }
+
+// peopleGiven are the elements of -cost.people, with empty ones, which are a mistake.
+func peopleGiven() []string {
+	if *flagCostPeople == "" {
+		return nil
+	}
+	return strings.Split(*flagCostPeople, ",")
+}
+
+// mostBase and mostHours are what a host's own system can take, in MiB, and the hours of
+// a leap year.
+const (
+	mostBase  = 1 << 30
+	mostHours = 366 * 24
+)
 
 // configureCosts reads what the flags assume of costs.
 func configureCosts() error {
@@ -219,17 +238,37 @@ func configureCosts() error {
 	if *flagCostWindows < 1 || *flagCostTime <= 0 {
 		return fmt.Errorf("-cost.windows=%d -cost.time=%v: give values above 0", *flagCostWindows, *flagCostTime)
 	}
-	if !(*flagCostHeadroom >= 0 && *flagCostHeadroom < 1) || *flagCostBase < 0 {
-		return fmt.Errorf("-cost.headroom=%v -cost.base=%d: give a share from 0 to less than 1, and 0 or more MiB", *flagCostHeadroom, *flagCostBase)
+	if *flagCostHours > mostHours {
+		return fmt.Errorf("-cost.hours=%v: give at most %d, a whole year", *flagCostHours, mostHours)
+	}
+	if !(*flagCostHeadroom >= 0 && *flagCostHeadroom < 1) || *flagCostBase < 0 || *flagCostBase > mostBase {
+		return fmt.Errorf("-cost.headroom=%v -cost.base=%d: give a share from 0 to less than 1, and from 0 to %d MiB", *flagCostHeadroom, *flagCostBase, mostBase)
+	}
+	if err := tryCosts(); err != nil {
+		return err
 	}
 	return configurePeople()
+}
+
+// tryCosts bills a stand-in, so that what can be told before anything is measured is: it is
+// slower than any service here, and next to nothing of memory is enough for it.
+func tryCosts() error {
+	slow := costmodel.Capacity{Requests: costmodel.Exactly(0.01), CPUPerRequest: costmodel.Exactly(100), Memory: costmodel.Exactly(1), Base: costmodel.Exactly(float64(*flagCostBase << 20))}
+	host, _, unfit, err := cheapest(assumed("a slow service", slow), suite.prices, assumedDemand(), costmodel.Hours(*flagCostHours))
+	switch {
+	case err != nil:
+		return fmt.Errorf("-cost.requests=%v -cost.peak=%v -cost.headroom=%v -cost.speed=%v -cost.hours=%v: %w", *flagCostRequests, *flagCostPeak, *flagCostHeadroom, *flagCostSpeed, *flagCostHours, err)
+	case host == "":
+		return fmt.Errorf("-cost.base=%d -cost.headroom=%v leave no host anything: %w", *flagCostBase, *flagCostHeadroom, errors.Join(unfit...))
+	}
+	return nil
 }
 
 // configurePeople reads what people cost: three numbers for both sides, or for containers
 // and for modules.
 func configurePeople() error {
 	suite.people = map[bool]costmodel.TCO{true: costmodel.ArticleContainerTCO(), false: costmodel.ArticleWasmTCO()}
-	given := list(*flagCostPeople)
+	given := peopleGiven()
 	if n := len(given); n != 0 && n != 3 && n != 6 {
 		return fmt.Errorf("-cost.people=%s: give three numbers, of operations, development and monitoring, or six: those of containers, then those of modules", *flagCostPeople)
 	}
@@ -251,6 +290,10 @@ func configurePeople() error {
 			t.Operations, t.Development, t.Monitoring = of[0], of[1], of[2]
 		}
 		suite.people[containers] = t
+		t.Infrastructure = costmodel.Exactly(1)
+		if _, err := t.Total(); err != nil {
+			return fmt.Errorf("-cost.people=%s: %w", *flagCostPeople, err)
+		}
 	}
 	return nil
 }

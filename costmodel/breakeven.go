@@ -24,9 +24,9 @@ func (o Option) year(d Demand, month Hours) (float64, error) {
 }
 
 // below returns the greatest demand less than this one, requests a day, at which the
-// cost makes a step or a bend: a host less would carry it, an instance less that is
-// paid for would answer it, or the hosts' price just covers its processor time. It is 0 if
-// there is none.
+// cost makes a step or a bend: a host less would carry it or be cheaper, an instance less
+// that is paid for would answer it, or the hosts' price just covers its processor time. It
+// is 0 if there is none.
 func (o Option) below(d Demand) (float64, error) {
 	s := o.Service
 	p, err := s.plan(d)
@@ -49,10 +49,15 @@ func (o Option) below(d Demand) (float64, error) {
 	if p.hosts > 1 {
 		changes = append(changes, h.carries(float64(p.hosts-1))*perDay)
 	}
-	if surplus := p.meanCores - float64(p.hosts)*s.Host.covered(); surplus > 0 && s.Host.SurplusUSD > 0 {
-		changes = append(changes, d.RequestsPerDay-surplus*s.speed()/h.cpu*secondsPerDay)
-		if fewest := s.fewest(d); h.cores > 0 && fewest > max(h.held, 1) {
-			changes = append(changes, (fewest-1)*h.each*perDay)
+	if s.Host.SurplusUSD > 0 {
+		covered := float64(p.hosts) * s.Host.covered()
+		for _, cores := range []float64{covered, covered - s.Host.covered() + s.Host.USDPerHour/s.Host.SurplusUSD} {
+			if less := p.meanCores - cores; less > 0 {
+				changes = append(changes, d.RequestsPerDay-less*s.speed()/h.cpu*secondsPerDay)
+			}
+		}
+		if fewest := h.fewest(); h.cores > 0 && fewest > max(h.held, 1) {
+			changes = append(changes, (fewest-1)*h.one()*perDay)
 		}
 	}
 	next := 0.
@@ -118,7 +123,7 @@ func BreakEven(dear, cheap Option, shape Demand, upTo float64, month Hours) (Ran
 }
 
 // mostSteps bounds how many steps and bends of the cost are looked at.
-const mostSteps = 1 << 16
+const mostSteps = 1 << 15
 
 // breakEven goes down from the demand, from one step or bend of a cost to the next, to
 // the last demand where the first option costs more. Between two of them both are

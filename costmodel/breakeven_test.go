@@ -77,7 +77,7 @@ func TestBreakEven(t *testing.T) {
 			}
 		}
 	}
-	if kinds["none"] == 0 || kinds["always"] == 0 || kinds["somewhere"] < 10 {
+	if kinds["too many steps"] > 20 || kinds["none"] == 0 || kinds["always"] == 0 || kinds["somewhere"] < 10 {
 		t.Errorf("what was met: %v", kinds)
 	}
 	t.Log(kinds)
@@ -135,5 +135,44 @@ func TestBreakEvenSeesInstances(t *testing.T) {
 	}
 	if want := perSecond(225).RequestsPerDay; math.Abs(got.Value-want) > 1 {
 		t.Errorf("from %+v on, want %v", got, want)
+	}
+}
+
+// The interval of a break-even holds that of whatever lies in the intervals of the inputs.
+func TestBreakEvenIntervals(t *testing.T) {
+	r := seeded(t)
+	const month = costmodel.MeanMonth
+	held := 0
+	for range 300 {
+		cheap, d := random(r, true)
+		dear := cheap
+		dear.Capacity.CPUPerRequest, dear.Capacity.Requests = cheap.Capacity.CPUPerRequest.Scale(0.2), cheap.Capacity.Requests.Scale(5)
+		d.Instances = 0
+		upTo := 1e7 * r.Float64()
+		o := [2]costmodel.Option{{Service: dear, TCO: costmodel.TCO{Development: 500 * r.Float64()}}, {Service: cheap}}
+		all, err := costmodel.BreakEven(o[0], o[1], d, upTo, month)
+		if err != nil {
+			continue // it does not pay back, does not fit, or has too many steps
+		}
+		if all.Low > all.Value || all.Value > all.High {
+			t.Errorf("%+v", all)
+		}
+		pick := func(v costmodel.Range) costmodel.Range { return costmodel.Exactly(v.Low + (v.High-v.Low)*r.Float64()) }
+		for i := range o {
+			c := &o[i].Service.Capacity
+			*c = costmodel.Capacity{Requests: pick(c.Requests), CPUPerRequest: pick(c.CPUPerRequest), Cores: pick(c.Cores), Memory: pick(c.Memory), Base: pick(c.Base)}
+		}
+		one, err := costmodel.BreakEven(o[0], o[1], d, upTo, month)
+		switch {
+		case errors.As(err, new(*costmodel.NoBreakEvenError)) && math.IsInf(all.High, 1):
+		case errors.Is(err, costmodel.ErrInput):
+			continue
+		case err != nil || one.Value < all.Low*(1-1e-6) || one.Value > all.High*(1+1e-6):
+			t.Errorf("%v, %v is outside of %+v: %+v", one, err, all, o)
+		}
+		held++
+	}
+	if held < 50 {
+		t.Errorf("%d were compared", held)
 	}
 }

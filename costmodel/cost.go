@@ -24,27 +24,32 @@ func MonthlyCost(s Service, d Demand, month Hours) (Bill, error) {
 	if err != nil {
 		return Bill{}, err
 	}
+	h, c := f.Hosts, f.MeanCores
 	b := Bill{
 		Fleet: f,
-		Hosts: f.Hosts.scale(s.Host.USDPerHour * float64(month)),
+		Hosts: h.scale(s.Host.USDPerHour * float64(month)),
 		Surplus: Range{
-			s.Host.surplus(f.Hosts.Value, f.MeanCores.Value, month),
-			s.Host.surplus(f.Hosts.Low, f.MeanCores.Low, month),
-			s.Host.surplus(f.Hosts.High, f.MeanCores.High, month),
+			s.Host.surplus(h.Value, c.Value, month),
+			s.Host.surplus(h.High, c.Low, month), // each host more covers more
+			s.Host.surplus(h.Low, c.High, month),
 		},
 	}
-	b.USD = b.Hosts.plus(b.Surplus)
+	b.USD = Range{ // not the sum of both intervals: a host more is one that leaves less beyond
+		b.Hosts.Value + b.Surplus.Value,
+		b.Hosts.Low + s.Host.surplus(h.Low, c.Low, month),
+		b.Hosts.High + s.Host.surplus(h.High, c.High, month),
+	}
 	if !finite(b.USD.High) || !finite(b.USD.Value) {
 		return Bill{}, badf("a month of %s costs more than can be counted: is a figure in another unit?", s.Name)
 	}
 	if d.RequestsPerDay > 0 {
-		b.PerMillion = b.USD.scale(1e6 / (d.RequestsPerDay * float64(month) / 24))
+		b.PerMillion = b.USD.Scale(1e6 / (d.RequestsPerDay * float64(month) / 24))
 	}
 	return b, nil
 }
 
 // surplus is the price of the processor time of a month that so many hosts do not
-// cover. A host more saves less of it than it costs: see InstanceType.check.
+// cover.
 func (t InstanceType) surplus(hosts int, meanCores float64, month Hours) float64 {
 	return max(0, meanCores-float64(hosts)*t.covered()) * t.SurplusUSD * float64(month)
 }

@@ -36,8 +36,11 @@ func random(r *rand.Rand, intervals bool) (costmodel.Service, costmodel.Demand) 
 	if r.IntN(3) == 0 {
 		s.Capacity.Cores = costmodel.Range{}
 	}
-	if r.IntN(4) == 0 {
+	switch r.IntN(4) {
+	case 0:
 		s.Host.Baseline, s.Host.SurplusUSD = 0, 0
+	case 1: // a host costs less than what it covers
+		s.Host.USDPerHour *= 0.3 + 0.7*r.Float64()
 	}
 	d := costmodel.Demand{RequestsPerDay: spread(1, 1e9), Peak: 1 + 5*r.Float64(), Instances: r.IntN(2000) * r.IntN(2)}
 	return s, d
@@ -55,7 +58,7 @@ const alittle = 1e-9
 
 func TestCostIsMonotone(t *testing.T) {
 	r := seeded(t)
-	more := func(v costmodel.Range) costmodel.Range { return costmodel.Exactly(v.Value * (1 + r.Float64())) }
+	more := func(v costmodel.Range) costmodel.Range { return v.Scale(1 + r.Float64()) }
 	dearer := map[string]func(*costmodel.Service, *costmodel.Demand){
 		"demand":    func(_ *costmodel.Service, d *costmodel.Demand) { d.RequestsPerDay *= 1 + r.Float64() },
 		"peak":      func(_ *costmodel.Service, d *costmodel.Demand) { d.Peak *= 1 + r.Float64() },
@@ -69,15 +72,39 @@ func TestCostIsMonotone(t *testing.T) {
 		"price":    func(s *costmodel.Service, _ *costmodel.Demand) { s.Host.USDPerHour *= 1 + r.Float64() },
 		"headroom": func(s *costmodel.Service, _ *costmodel.Demand) { s.Headroom += 0.3 * r.Float64() },
 		"less capacity": func(s *costmodel.Service, _ *costmodel.Demand) {
-			s.Capacity.Requests = costmodel.Exactly(s.Capacity.Requests.Value / (1 + r.Float64()))
+			s.Capacity.Requests = s.Capacity.Requests.Scale(1 / (1 + r.Float64()))
+		},
+		"all of a capacity": func(s *costmodel.Service, _ *costmodel.Demand) {
+			c := &s.Capacity
+			c.Requests, c.CPUPerRequest, c.Memory, c.Cores = c.Requests.Scale(1/(1+r.Float64())), more(c.CPUPerRequest), more(c.Memory), more(c.Cores)
+		},
+		"a wider interval": func(s *costmodel.Service, _ *costmodel.Demand) {
+			s.Capacity.Memory.High *= 1 + r.Float64()
+			s.Capacity.CPUPerRequest.High *= 1 + r.Float64()
+		},
+		"fewer vCPUs": func(s *costmodel.Service, _ *costmodel.Demand) { s.Host.VCPU /= 1 + r.Float64() },
+		"fewer on a host": func(s *costmodel.Service, _ *costmodel.Demand) {
+			if s.PerHost > 1 {
+				s.PerHost -= r.IntN(s.PerHost)
+			}
+		},
+		"less covered": func(s *costmodel.Service, _ *costmodel.Demand) { s.Host.Baseline /= 1 + r.Float64() },
+		"dearer surplus": func(s *costmodel.Service, _ *costmodel.Demand) {
+			s.Host.SurplusUSD *= 1 + 3*r.Float64()
 		},
 		"slower":      func(s *costmodel.Service, _ *costmodel.Demand) { s.Speed /= 1 + r.Float64() },
 		"less memory": func(s *costmodel.Service, _ *costmodel.Demand) { s.Host.MemoryGiB /= 1 + r.Float64()/2 },
 	}
 	compared := map[string]int{}
 	for range 3000 {
-		s, d := random(r, false)
+		s, d := random(r, r.IntN(2) == 0)
+		if r.IntN(2) == 0 { // near a step of the hosts
+			d.RequestsPerDay = float64(1+r.IntN(50)) * s.Host.VCPU * s.Speed * (1 - s.Headroom) / s.Capacity.CPUPerRequest.Value * 86400 / d.Peak * (1 + 2e-6*(r.Float64()-0.5))
+		}
 		before, err := costmodel.MonthlyCost(s, d, costmodel.ArticleMonth)
+		if errors.As(err, new(*costmodel.UnfitError)) {
+			continue
+		}
 		if err != nil {
 			t.Fatalf("%+v, %+v: %v", s, d, err)
 		}
@@ -91,7 +118,10 @@ func TestCostIsMonotone(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %+v, %+v: %v", what, s, d, err)
 			}
-			if after.USD.Value < before.USD.Value*(1-alittle) || after.Fleet.Hosts.Value < before.Fleet.Hosts.Value {
+			a, b := after.USD, before.USD
+			cheaper := a.Value < b.Value*(1-alittle) || a.Low < b.Low*(1-alittle) || a.High < b.High*(1-alittle)
+			// Hosts that are dearer, or cover less, are not always more.
+			if cheaper || what != "price" && what != "less covered" && what != "fewer vCPUs" && after.Fleet.Hosts.Value < before.Fleet.Hosts.Value {
 				t.Errorf("%s: %d hosts for %v USD, before %d for %v: %+v, %+v", what, after.Fleet.Hosts.Value, after.USD.Value, before.Fleet.Hosts.Value, before.USD.Value, s, d)
 			}
 			compared[what]++
@@ -117,8 +147,10 @@ func TestIntervalsHold(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v, %+v: %v", s, d, err)
 		}
-		if all.USD.Low > all.USD.Value || all.USD.Value > all.USD.High {
-			t.Errorf("%+v", all.USD)
+		for what, of := range map[string]costmodel.Range{"USD": all.USD, "hosts": all.Hosts, "surplus": all.Surplus, "a million": all.PerMillion, "vCPUs": all.Fleet.MeanCores} {
+			if of.Low > of.Value || of.Value > of.High {
+				t.Errorf("%s: %+v", what, of)
+			}
 		}
 		bounds[all.Fleet.Bound]++
 		pick := func(v costmodel.Range) costmodel.Range {
@@ -134,6 +166,12 @@ func TestIntervalsHold(t *testing.T) {
 		h := all.Fleet.Hosts
 		if u := got.USD.Value; u < all.USD.Low*(1-alittle) || u > all.USD.High*(1+alittle) || got.Fleet.Hosts.Value < h.Low || got.Fleet.Hosts.Value > h.High {
 			t.Errorf("%d hosts for %v USD are outside of %+v, %+v", got.Fleet.Hosts.Value, u, h, all.USD)
+		}
+		if v, in := got.Surplus.Value, all.Surplus; v < in.Low-alittle*in.High || v > in.High*(1+alittle) {
+			t.Errorf("a surplus of %v is outside of %+v", v, in)
+		}
+		if v, in := got.Fleet.MeanCores.Value, all.Fleet.MeanCores; v < in.Low*(1-alittle) || v > in.High*(1+alittle) {
+			t.Errorf("%v busy vCPUs are outside of %+v", v, in)
 		}
 	}
 	if len(bounds) != 3 {
@@ -151,7 +189,7 @@ func TestHostsArePaidWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Fleet.Hosts.Value < 1 || b.Fleet.Instances.Value < 1 {
+		if b.Fleet.Hosts.Value < 1 || b.Fleet.Instances < 1 {
 			t.Fatalf("%+v", b.Fleet)
 		}
 		want := float64(b.Fleet.Hosts.Value)*s.Host.USDPerHour*720 + b.Surplus.Value
@@ -185,6 +223,56 @@ func TestSurplus(t *testing.T) {
 	// Half as fast they keep 1.6 of them busy.
 	s.Speed = 0.5
 	if b, err = costmodel.MonthlyCost(s, perSecond(200), costmodel.ArticleMonth); err != nil || math.Abs(b.Surplus.Value-1.2*0.05*720) > 1e-9 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// A host at half the price, 0.0104 USD an hour, covers 0.4 vCPU, which beyond cost 0.02: so many
+// are rented that another would cover less than it costs.
+func TestHostsThatCoverMoreThanTheyCost(t *testing.T) {
+	for _, tt := range []struct {
+		rate  float64 // each request keeps 0.004 vCPU seconds busy
+		hosts int
+		cores float64 // beyond
+	}{
+		{100, 1, 0},   // 0.4 busy
+		{150, 1, 0.2}, // 0.6: 0.2 beyond cost 0.01 an hour
+		{153, 2, 0},   // 0.612: 0.212 would cost 0.0106
+		{250, 2, 0.2}, // 1
+		{450, 4, 0.2}, // 1.8, one host's processors would do
+	} {
+		s := service(func(s *costmodel.Service) { s.Host = costmodel.ArticleCatalogue()[1]; s.Host.USDPerHour /= 2 })
+		b, err := costmodel.MonthlyCost(s, perSecond(tt.rate), costmodel.ArticleMonth)
+		want := 720 * (float64(tt.hosts)*0.0104 + 0.05*tt.cores)
+		if err != nil || b.Fleet.Hosts.Value != tt.hosts || math.Abs(b.USD.Value-want) > 1e-9 || b.Fleet.Bound != costmodel.BoundCPU {
+			t.Errorf("%v requests a second: %+v, %v, want %d hosts and %v USD", tt.rate, b, err, tt.hosts, want)
+		}
+	}
+}
+
+// An instance is measured to answer 10,000 requests a second, but the two processors of a
+// small host have time for 850 of it beside itself: eight thousand take ten such hosts, and ten
+// instances that keep 0.3 vCPU busy each.
+func TestIdleProcessorsOnSmallHosts(t *testing.T) {
+	s := service(func(s *costmodel.Service) {
+		s.Host = costmodel.ArticleCatalogue()[1]
+		s.Capacity = costmodel.Capacity{Requests: costmodel.Exactly(1e4), CPUPerRequest: costmodel.Exactly(0.002), Cores: costmodel.Exactly(0.3), Memory: costmodel.Exactly(64 * mib)}
+	})
+	d := perSecond(850)
+	d.Peak = 10
+	b, err := costmodel.MonthlyCost(s, d, costmodel.ArticleMonth)
+	if err != nil || b.Fleet.Hosts.Value != 10 || math.Abs(b.Fleet.MeanCores.Value-4.7) > 1e-9 || math.Abs(b.Surplus.Value-0.7*0.05*720) > 1e-9 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// What is favourable to the hosts is not to what they leave beyond.
+func TestSurplusIntervalHoldsIt(t *testing.T) {
+	s := service(func(s *costmodel.Service) {
+		s.Host, s.Capacity.Memory = costmodel.ArticleCatalogue()[0], costmodel.Range{Value: 256 * mib, Low: 256 * mib, High: 3072 * mib}
+	})
+	b, err := costmodel.MonthlyCost(s, perSecond(200), costmodel.ArticleMonth)
+	if want := 0.4 * 0.05 * 720; err != nil || b.Fleet.Hosts.High != 2 || b.Surplus.Low != 0 || math.Abs(b.Surplus.Value-want) > 1e-9 || math.Abs(b.Surplus.High-want) > 1e-9 {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
@@ -280,7 +368,7 @@ func TestExtremes(t *testing.T) {
 			continue
 		}
 		planned++
-		if h := b.Fleet.Hosts; err != nil || !(b.USD.Value > 0) || math.IsInf(b.USD.High, 1) || h.Low < 1 || h.Low > h.Value || h.Value > h.High || b.Fleet.Instances.Low < 1 {
+		if h := b.Fleet.Hosts; err != nil || !(b.USD.Value > 0) || math.IsInf(b.USD.High, 1) || h.Low < 1 || h.Low > h.Value || h.Value > h.High || b.Fleet.Instances < 1 {
 			t.Errorf("%+v, %+v: %+v, %v", s, d, b, err)
 		}
 	}

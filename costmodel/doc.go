@@ -15,8 +15,9 @@
 //	requests of a host  ≤ (vCPU × speed × (1-headroom) - instances × cores) / processor time of a request
 //
 // Service.Fleet finds the fewest hosts, and the fewest instances on them, for which this
-// holds with requests spread as each host can take them. Bound tells whether
-// processors or memory would take more hosts by itself.
+// holds with requests spread as each host can take them, and takes more only where these
+// cost less than the processor time that they cover. Bound tells whether processors or
+// memory would take more hosts by itself.
 //
 // What the model leaves out: disks, traffic and load balancers, discounts, spare hosts for
 // when one fails (let Instances or Headroom stand for them), and that a host with many
@@ -52,7 +53,7 @@
 // # The article's own figures
 //
 // ArticleContainer, ArticleWasm and their TCO have the article's constants, and reproduce its monthly
-// costs where these follow. Package article checks all its figures against each other: of
-// its eight monthly costs two follow from no whole number of hosts, and its infrastructure
+// costs where these follow. Package article checks those of its figures that others
+// determine: of its eight monthly costs two follow from no whole number of hosts, and its infrastructure
 // of a year neither from its months nor from the formula. testdata/README.md has the whole list, which a test keeps.
 package costmodel

@@ -65,6 +65,7 @@ func Example() {
 		}
 		return r
 	}
+	const system = 256 << 20 // bytes that a host's own system takes: assumed, read it on the host
 	const api = "MonthlyCost/workload=services/guest=go/service=api"
 	host, err := costmodel.ArticleCatalogue().Find("t3.small")
 	if err != nil {
@@ -76,21 +77,20 @@ func Example() {
 		}
 		cpu := ranged("cpu-ns/req")
 		if _, ok := measured[figure{api, runtime, "daemon-cpu-ns/req"}]; ok {
-			daemon := ranged("daemon-cpu-ns/req")
-			cpu = costmodel.Range{Value: cpu.Value + daemon.Value, Low: cpu.Low + daemon.Low, High: cpu.High + daemon.High}
+			cpu = cpu.Plus(ranged("daemon-cpu-ns/req"))
 		}
 		service := costmodel.Service{Name: name, Host: host, Headroom: 0.3, Capacity: costmodel.Capacity{
 			Requests:      ranged("req/s"),
-			CPUPerRequest: costmodel.Range{Value: cpu.Value / 1e9, Low: cpu.Low / 1e9, High: cpu.High / 1e9},
+			CPUPerRequest: cpu.Scale(1e-9),
 			Memory:        ranged("inst-pss-B"),
-			Base:          of(api, runtime, "base-pss-B"),
+			Base:          of(api, runtime, "base-pss-B").Plus(costmodel.Exactly(system)),
 		}}
 		b, err := costmodel.MonthlyCost(service, costmodel.Demand{RequestsPerDay: 10e6, Peak: 10, Instances: 100}, costmodel.MeanMonth)
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Printf("%s: %d instances on %d %s, bound by %s: %.2f USD a month (%.2f to %.2f), %.3f a million requests\n",
-			name, b.Fleet.Instances.Value, b.Fleet.Hosts.Value, host.Name, b.Fleet.Bound, b.USD.Value, b.USD.Low, b.USD.High, b.PerMillion.Value)
+			name, b.Fleet.Instances, b.Fleet.Hosts.Value, host.Name, b.Fleet.Bound, b.USD.Value, b.USD.Low, b.USD.High, b.PerMillion.Value)
 		return b
 	}
 	container, wasm := bill("container", "containerd"), bill("wasm", "wasmtime")
@@ -111,17 +111,18 @@ func Example() {
 	fmt.Print(r)
 	// Output:
 	// container: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 45.55), 0.050 a million requests
-	// wasm: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 45.55), 0.050 a million requests
+	// wasm: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 60.74), 0.050 a million requests
 	// hybrid: weight 1 for containers, 1 for modules
 	//   cold-start speaks for wasm: only modules keep the limit of 5e+07 (ColdStart ns/op: container 1.39422e+08, wasm 1.24039e+07)
 	//   compute speaks for container: containers are 5.24 times better (Fibonacci ns/op: container 9.81048e+06, wasm 5.14335e+07)
-	//   cost speaks for neither: they differ by a factor of 1, which counts as alike up to 1.05 (MonthlyCost USD/month: container 15.184, wasm 15.184)
-	//   container if ColdStart ns/op of container were 2.79 times less, or its limit as much higher
+	//   cost speaks for neither: they differ by a factor of 1, but their intervals leave open whether by more than 1.05: measure more (MonthlyCost USD/month: container 15.184, wasm 15.184)
+	//   container if ColdStart ns/op of container were 2.79 times less
+	//   container if the limit of cold-start were 2.79 times higher
 	//   container if ColdStart ns/op of container alone kept the limit
 	//   wasm if Fibonacci ns/op differed by a factor of no more than 1.05
 	//   wasm if Fibonacci ns/op were better for wasm by a factor of more than 1.05, not for container by 5.24
-	//   container if MonthlyCost USD/month were better for container by a factor of more than 1.05
-	//   wasm if MonthlyCost USD/month were better for wasm by a factor of more than 1.05
+	//   container if MonthlyCost USD/month were better for container by a factor of more than 1.05 with all of its interval
+	//   wasm if MonthlyCost USD/month were better for wasm by a factor of more than 1.05 with all of its interval
 	//   container if os-dependencies were needed too, or posix were needed too, or gpu were needed too, or existing-containers were needed too, or stateful were needed too, or debugging were needed too, or team were needed too
 	//   wasm if edge were needed too and measured for wasm, or instances were needed too and measured for wasm, or multi-tenant were needed too, or constrained were needed too and measured for wasm, or tco were needed too and measured for wasm
 }

@@ -24,20 +24,20 @@ func (c Count) scale(by float64) Range {
 }
 
 // A Fleet is what a service takes for a demand. Its intervals go from the one end
-// at which every interval of the inputs is favourable to the other: each count
-// moves one way with each input, so nothing between lies outside. If every input's
+// at which every interval of the inputs is favourable to the other: hosts and busy
+// vCPUs move one way with each input, so nothing between lies outside. If every input's
 // interval holds it in 95 of 100 cases, these hold the truth in 100-5k with k inputs
 // at least (Bonferroni), and in practice in more.
 type Fleet struct {
-	Instances Count // the fewest on those hosts; Low and High are of all three fleets
 	Hosts     Count
+	Instances int // the fewest on Hosts.Value; a host more may take one more or one less
 	Bound     Bound
 
 	ByCPU, ByMemory int // hosts that processors, or memory, would take alone; 0 where Bound is BoundFixed
 
 	// MeanCores is how many of the hosts' vCPUs are busy on the mean of the day, by
-	// requests and by what the fewest instances keep busy that the demand takes
-	// wherever they run, all day; zero where Bound is BoundFixed.
+	// requests and by what the fewest instances keep busy that the demand takes on hosts
+	// of this type, however many, all day; zero where Bound is BoundFixed.
 	MeanCores Range
 }
 
@@ -60,7 +60,8 @@ func (e *UnfitError) Error() string {
 const mostHosts = 1 << 30
 
 // Fleet plans the least number of hosts that meets the demand, and of instances on
-// them. Requests are spread over the hosts by what each can do, and no
+// them. There are more hosts only of a burstable type that costs less than the processor
+// time that it covers, as many as are cheapest. Requests are spread over the hosts by what each can do, and no
 // instance gets more than Capacity.Requests nor a host more than its processors
 // can; memory is a whole number of instances on each host.
 //
@@ -83,8 +84,8 @@ func (s Service) Fleet(d Demand) (Fleet, error) {
 		return Fleet{}, fmt.Errorf("at the unfavourable ends of the intervals: %w", err)
 	}
 	return Fleet{
-		Instances: Count{value.instances, min(low.instances, value.instances, high.instances), max(low.instances, value.instances, high.instances)},
 		Hosts:     Count{value.hosts, low.hosts, high.hosts},
+		Instances: value.instances,
 		Bound:     value.bound,
 		ByCPU:     value.byCPU, ByMemory: value.byMemory,
 		MeanCores: Range{value.meanCores, low.meanCores, high.meanCores},
@@ -110,18 +111,21 @@ func (s Service) plan(d Demand) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	hosts := h.hosts()
 	unlimited := h
 	unlimited.most = unlimited.mostByCPU
-	p := plan{hosts: hosts, byCPU: unlimited.hosts()}
+	p := plan{
+		// Not the instances of this fleet: a host more may need one less.
+		meanCores: (d.meanRate()*h.cpu + h.cores*h.fewest()) / s.speed(),
+		byCPU:     unlimited.hosts(),
+	}
 	byMemory := up(fewest / h.mostByMemory)
-	if hosts >= mostHosts || byMemory >= mostHosts || p.byCPU >= mostHosts {
+	p.hosts = s.Host.cheapest(h.hosts(), p.meanCores)
+	p.byCPU = s.Host.cheapest(p.byCPU, p.meanCores)
+	if p.hosts >= mostHosts || byMemory >= mostHosts || p.byCPU >= mostHosts {
 		return plan{}, s.tooMany()
 	}
 	p.byMemory = max(1, int(byMemory))
-	p.instances = h.instances(hosts)
-	// Not p.instances: a host more may need an instance less.
-	p.meanCores = (d.meanRate()*h.cpu + h.cores*fewest) / s.speed()
+	p.instances = h.instances(p.hosts)
 	p.bound = BoundCPU
 	if c := cmp.Compare(p.byMemory, p.byCPU); c > 0 || c == 0 && h.memoryShare(p.instances) > h.cpuShare(p.instances) {
 		p.bound = BoundMemory
@@ -198,6 +202,18 @@ func (h room) answers(n float64) float64 {
 		return n * h.each
 	}
 	return min(n*h.each, max(0, h.vcpu-n*h.cores)/h.cpu)
+}
+
+// one is how many requests a second an instance answers on a host of its own.
+func (h room) one() float64 { return h.answers(1) }
+
+// fewest is the least number of instances that the demand takes on however many hosts: none
+// answers more than one that has a host to itself.
+func (h room) fewest() float64 {
+	if h.rate == 0 {
+		return max(h.held, 1)
+	}
+	return max(h.held, up(h.rate/h.one()), 1)
 }
 
 // together is how many requests a second so many instances answer that are spread

@@ -3,8 +3,8 @@ package costmodel
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 )
 
 // flips tells what would change the choice: every change of one need that does; for
@@ -15,29 +15,28 @@ func (f Framework) flips(r Recommendation, m Measured) []Flip {
 	var flips []Flip
 	for i, v := range r.Verdicts {
 		for _, side := range []Choice{"", Container, Wasm} {
-			what, can := v.change(side)
-			if !can || side == v.For {
+			if side == v.For {
 				continue
 			}
 			changed := slices.Clone(r.Verdicts)
 			changed[i].For = side
 			if to, other := f.leads(r, changed); other {
-				flips = append(flips, Flip{to, []string{what}})
+				for _, what := range v.changes(side) {
+					flips = append(flips, Flip{To: to, What: []string{what}})
+				}
 			}
 		}
 	}
 	flips = append(flips, f.together(r, flips)...)
 	further := f.further(r, m)
-	one := map[Choice][]string{}
+	one := map[Choice][]Flip{}
 	for _, v := range further {
 		if to, other := f.leads(r, append(slices.Clone(r.Verdicts), v)); other {
-			one[to] = append(one[to], v.needed())
+			one[to] = append(one[to], Flip{To: to, What: []string{v.needed()}, further: true})
 		}
 	}
 	for _, to := range []Choice{Container, Wasm, Hybrid} {
-		if len(one[to]) > 0 {
-			flips = append(flips, Flip{to, []string{strings.Join(one[to], ", or ")}})
-		}
+		flips = append(flips, one[to]...)
 	}
 	if len(flips) == 0 {
 		more := slices.Clone(r.Verdicts)
@@ -53,7 +52,7 @@ func (f Framework) flips(r Recommendation, m Measured) []Flip {
 			}
 			more, what = with, append(what, v.needed())
 			if other {
-				flips = append(flips, Flip{to, f.fewest(r, more, what, to)})
+				flips = append(flips, Flip{To: to, What: f.fewest(r, more, what, to)})
 				break
 			}
 		}
@@ -96,7 +95,7 @@ func (f Framework) together(r Recommendation, known []Flip) []Flip {
 			}
 		}
 		if fewest != nil {
-			flips = append(flips, Flip{to, fewest})
+			flips = append(flips, Flip{To: to, What: fewest})
 		}
 	}
 	slices.SortStableFunc(flips, func(a, b Flip) int { return cmp.Compare(len(a.What), len(b.What)) })
@@ -143,8 +142,8 @@ func (f Framework) without(r Recommendation, side, to Choice) []string {
 	}
 	var what []string
 	for _, i := range dropped {
-		if change, can := r.Verdicts[i].change(""); can {
-			what = append(what, change)
+		if changes := r.Verdicts[i].changes(""); len(changes) > 0 {
+			what = append(what, changes[0])
 		}
 	}
 	return what
@@ -189,41 +188,55 @@ func (r Recommendation) heavier() Choice {
 	return Container
 }
 
-// change tells what would have to be so for a rule to speak for another side, and
-// whether it can.
-func (v Verdict) change(side Choice) (what string, can bool) {
+// changes are the ways to have a rule speak for another side, each of which does.
+func (v Verdict) changes(side Choice) []string {
 	r := v.Rule
 	switch {
+	case r.Metric == "" && side == "":
+		return []string{r.Name + " were not needed"}
 	case r.Metric == "":
-		return r.Name + " were not needed", side == ""
+		return nil
+	case !v.measured() && side != "":
+		return []string{fmt.Sprintf("%s were measured on both sides and spoke for %s", r.Metric, side)}
 	case !v.measured():
-		return fmt.Sprintf("%s were measured on both sides and spoke for %s", r.Metric, side), side != ""
-	case r.Limit == 0:
-		switch {
-		case side == "":
-			return fmt.Sprintf("%s differed by a factor of no more than %.3g", r.Metric, r.Margin), true
-		case v.For == "":
-			return fmt.Sprintf("%s were better for %s by a factor of more than %.3g", r.Metric, side, r.Margin), true
-		}
-		return fmt.Sprintf("%s were better for %s by a factor of more than %.3g, not for %s by %.3g", r.Metric, side, r.Margin, v.For,
-			max(v.Container.Value/v.Wasm.Value, v.Wasm.Value/v.Container.Value)), true
-	case side == "" && v.For != "":
-		return v.nearer(), true
-	case side != "":
-		return fmt.Sprintf("%s of %s alone kept the limit", r.Metric, side), true
+		return nil
+	case r.Limit > 0 && side != "":
+		return []string{fmt.Sprintf("%s of %s alone kept the limit", r.Metric, side)}
+	case r.Limit > 0:
+		return v.nearer()
+	case side == "":
+		return []string{fmt.Sprintf("%s differed by a factor of no more than %.3g", r.Metric, r.Margin)}
 	}
-	return "", false
+	better := fmt.Sprintf("%s were better for %s by a factor of more than %.3g", r.Metric, side, r.Margin)
+	if !v.Container.certain() || !v.Wasm.certain() {
+		better += " with all of its interval"
+	}
+	if v.For != "" {
+		better += fmt.Sprintf(", not for %s by %.3g", v.For, max(v.Container.Value/v.Wasm.Value, v.Wasm.Value/v.Container.Value))
+	}
+	return []string{better}
 }
 
-// nearer tells how far the side that breaks the limit is from it.
-func (v Verdict) nearer() string {
-	other, at := Wasm, v.Wasm
+// nearer tells how far the side that breaks the limit is from it, with the end of its
+// interval that comes first.
+func (v Verdict) nearer() []string {
+	r := v.Rule
+	side, at := Wasm, v.Wasm.exact()
 	if v.For == Wasm {
-		other, at = Container, v.Container
+		side, at = Container, v.Container.exact()
 	}
-	way, back := "less", "higher"
-	if v.Rule.Higher {
-		way, back = "more", "lower"
+	way, back, times := "less", "higher", at.Low/r.Limit
+	if r.Higher {
+		way, back, times = "more", "lower", r.Limit/at.High
 	}
-	return fmt.Sprintf("%s of %s were %.3g times %s, or its limit as much %s", v.Rule.Metric, other, max(at.Value/v.Rule.Limit, v.Rule.Limit/at.Value), way, back)
+	return []string{
+		fmt.Sprintf("%s of %s were %s times %s", r.Metric, side, roundUp(times), way),
+		fmt.Sprintf("the limit of %s were %s times %s", r.Name, roundUp(times), back),
+	}
+}
+
+// roundUp rounds to three digits, so that what is said is enough.
+func roundUp(x float64) string {
+	unit := math.Pow(10, math.Floor(math.Log10(x))-2)
+	return fmt.Sprintf("%.3g", math.Ceil(x/unit*(1-grain))*unit)
 }

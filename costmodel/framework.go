@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A Choice is what is recommended.
@@ -30,7 +31,7 @@ type Rule struct {
 	Source string  `json:"source,omitempty"` // who says so: "article" or "wasmbench"
 	Group  string  `json:"group,omitempty"`  // of rules that one thing decides: the heaviest of those that speak counts for all; "" is none
 
-	Metric string  `json:"metric,omitempty"` // benchmark and unit, as "ColdStart ns/op"; "" is a matter of fact
+	Metric string  `json:"metric,omitempty"` // benchmark and unit, as "ColdStart ns/op"; no two rules have the same; "" is a matter of fact
 	Higher bool    `json:"higher,omitempty"` // more of the metric is better
 	Limit  float64 `json:"limit,omitempty"`  // in the metric's unit, the value itself keeps it; 0 compares the sides
 	Margin float64 `json:"margin,omitempty"` // how many times better a side must be to count, 1 or more; not with a Limit
@@ -117,11 +118,13 @@ func (f Framework) check() error {
 	if !finite(f.Outweigh) || f.Outweigh <= 1 {
 		return badf("a side that outweighs with %v times the other's weight: it takes more than 1", f.Outweigh)
 	}
-	seen := map[string]bool{}
+	seen, metric, weight := map[string]bool{}, map[string]string{}, 0.
 	for _, r := range f.Rules {
-		switch {
-		case r.Name == "":
+		switch other, taken := metric[r.Metric]; {
+		case strings.TrimSpace(r.Name) == "":
 			return badf("a rule without a name")
+		case taken && r.Metric != "":
+			return badf("rules %s and %s are of the same metric, %s: what is measured once is a reason once", other, r.Name, r.Metric)
 		case seen[r.Name]:
 			return badf("rule %s is there twice", r.Name)
 		case r.For != Container && r.For != Wasm:
@@ -134,10 +137,17 @@ func (f Framework) check() error {
 			return badf("rule %s has neither a limit nor a margin of 1 or more", r.Name)
 		case r.Must && r.Group != "":
 			return badf("rule %s is a must and in a group: what must be counts by itself", r.Name)
-		case r.Metric == "" && (r.Limit != 0 || r.Margin != 0):
-			return badf("rule %s has a limit or a margin and no metric", r.Name)
+		case r.Metric == "" && (r.Limit != 0 || r.Margin != 0 || r.Higher):
+			return badf("rule %s has no metric, and so no limit, margin or better end of one", r.Name)
+		case r.Limit > 0 && r.Margin != 0:
+			return badf("rule %s has a limit and a margin: with a limit the sides are not compared", r.Name)
 		}
 		seen[r.Name] = true
+		metric[r.Metric] = r.Name
+		weight += r.Weight
+	}
+	if !finite(weight * f.Outweigh) {
+		return badf("weights of %v in all, outweighed with %v times as much: more than can be counted", weight, f.Outweigh)
 	}
 	return nil
 }

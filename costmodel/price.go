@@ -53,6 +53,18 @@ func (t InstanceType) covered() float64 {
 	return t.VCPU * t.Baseline
 }
 
+// cheapest is how many hosts of fewest or more cost least if they keep so many vCPUs busy
+// on the mean: where a host costs less than the processor time that it covers, there
+// are more as long as that is so.
+func (t InstanceType) cheapest(fewest int, meanCores float64) int {
+	if t.SurplusUSD*t.covered() <= t.USDPerHour {
+		return fewest
+	}
+	// The last one pays if more than its price is beyond what the others cover.
+	n := up((meanCores - t.USDPerHour/t.SurplusUSD) / t.covered())
+	return max(fewest, int(min(n, mostHosts)))
+}
+
 func (t InstanceType) check() error {
 	if strings.TrimSpace(t.Name) == "" {
 		return badf("an instance type without a name")
@@ -72,9 +84,6 @@ func (t InstanceType) check() error {
 		return badf("instance type %s: a surplus price of %v", t.Name, t.SurplusUSD)
 	case (t.Baseline > 0 && t.Baseline < 1) != (t.SurplusUSD > 0):
 		return badf("instance type %s: baseline %v and surplus price %v: a baseline below 1 has a price beyond it, and no other has", t.Name, t.Baseline, t.SurplusUSD)
-	case t.SurplusUSD*t.covered() > t.USDPerHour && t.SurplusUSD > 0:
-		// MonthlyCost takes the fewest hosts for the cheapest.
-		return badf("instance type %s: surplus of %v vCPU costs more than a host that covers as much", t.Name, t.covered())
 	}
 	return nil
 }
@@ -99,7 +108,8 @@ var (
 //	[{"name": "t3.small", "vcpu": 2, "memory_gib": 2, "usd_per_hour": 0.0208, "baseline": 0.2, "surplus_usd": 0.05}]
 //
 // A field that is not known, a type that is
-// there twice and a figure that is missing or not above 0 are errors.
+// there twice, a figure that is missing or not above 0, and a baseline below 1 without a
+// price of what is beyond are errors.
 func ReadCatalogue(r io.Reader) (Catalogue, error) {
 	var c Catalogue
 	if err := readStrictly(r, &c); err != nil {

@@ -35,6 +35,9 @@ func Spread(windows ...float64) (Range, error) {
 // given tells whether there is anything in it.
 func (r Range) given() bool { return r != Range{} }
 
+// certain tells whether there is nothing about it.
+func (r Range) certain() bool { r = r.exact(); return r.Low == r.High }
+
 // exact fills an interval that was left out.
 func (r Range) exact() Range {
 	if r.Low == 0 && r.High == 0 {
@@ -43,9 +46,14 @@ func (r Range) exact() Range {
 	return r
 }
 
-func (r Range) scale(by float64) Range { return Range{r.Value * by, r.Low * by, r.High * by} }
+// Scale returns so many times the range, as from one unit to another. by is 0 or more.
+func (r Range) Scale(by float64) Range { return Range{r.Value * by, r.Low * by, r.High * by} }
 
-func (r Range) plus(s Range) Range { return Range{r.Value + s.Value, r.Low + s.Low, r.High + s.High} }
+// Plus returns the sum of both, from that of the lower ends to that of the higher.
+func (r Range) Plus(s Range) Range {
+	r, s = r.exact(), s.exact()
+	return Range{r.Value + s.Value, r.Low + s.Low, r.High + s.High}
+}
 
 // check refuses what cannot be worked with: what is not finite, an interval that
 // does not hold its value, and what is below 0.

@@ -47,6 +47,8 @@ type Recommendation struct {
 type Flip struct {
 	To   Choice
 	What []string // all of it together
+
+	further bool // it is one of several needs that nobody has asked for
 }
 
 // ErrUndecided is in the error of a recommendation that nothing speaks for.
@@ -139,9 +141,9 @@ func (f Framework) weigh(verdicts []Verdict) (choice Choice, container, wasm flo
 	switch {
 	case container == 0 && wasm == 0:
 		return "", 0, 0
-	case container >= wasm*f.Outweigh && !must[Wasm]:
+	case meets(container, wasm*f.Outweigh) && !must[Wasm]:
 		choice = Container
-	case wasm >= container*f.Outweigh && !must[Container]:
+	case meets(wasm, container*f.Outweigh) && !must[Container]:
 		choice = Wasm
 	default:
 		choice = Hybrid
@@ -211,13 +213,13 @@ func (r Rule) byComparison(c, w Range) (Choice, string) {
 		}
 		return a.High*r.Margin < b.Low
 	}
-	times := max(c.Value/w.Value, w.Value/c.Value)
+	times, most := max(c.Value/w.Value, w.Value/c.Value), max(c.High/w.Low, w.High/c.Low)
 	switch {
 	case better(c, w):
 		return Container, fmt.Sprintf("containers are %.3g times better", times)
 	case better(w, c):
 		return Wasm, fmt.Sprintf("modules are %.3g times better", times)
-	case times <= r.Margin:
+	case most <= r.Margin:
 		return "", fmt.Sprintf("they differ by a factor of %.3g, which counts as alike up to %.3g", times, r.Margin)
 	}
 	return "", fmt.Sprintf("they differ by a factor of %.3g, but their intervals leave open whether by more than %.3g: measure more", times, r.Margin)
@@ -228,9 +230,9 @@ func quantity(x float64) string { return fmt.Sprintf("%.6g", x) }
 // String tells the choice, then a line for each need and each flip.
 func (r Recommendation) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s: weight %g for containers, %g for modules\n", r.Choice, r.ContainerWeight, r.WasmWeight)
+	fmt.Fprintf(&s, "%s: weight %g for containers, %g for modules", r.Choice, r.ContainerWeight, r.WasmWeight)
 	for _, v := range r.Verdicts {
-		fmt.Fprintf(&s, "  %s speaks for %s", v.Rule.Name, cmp.Or(string(v.For), "neither"))
+		fmt.Fprintf(&s, "\n  %s speaks for %s", v.Rule.Name, cmp.Or(string(v.For), "neither"))
 		if v.With != "" {
 			fmt.Fprintf(&s, ", but %s counts in its place", v.With)
 		}
@@ -238,10 +240,13 @@ func (r Recommendation) String() string {
 		if v.measured() {
 			fmt.Fprintf(&s, " (%s: container %s, wasm %s)", v.Rule.Metric, quantity(v.Container.Value), quantity(v.Wasm.Value))
 		}
-		s.WriteByte('\n')
 	}
-	for _, f := range r.Flips {
-		fmt.Fprintf(&s, "  %s if %s\n", f.To, strings.Join(f.What, " and "))
+	for i, f := range r.Flips {
+		if i > 0 && f.further && r.Flips[i-1].further && r.Flips[i-1].To == f.To {
+			fmt.Fprintf(&s, ", or %s", f.What[0])
+			continue
+		}
+		fmt.Fprintf(&s, "\n  %s if %s", f.To, strings.Join(f.What, " and "))
 	}
-	return s.String()
+	return s.String() + "\n"
 }

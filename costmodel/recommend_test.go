@@ -64,6 +64,10 @@ func TestRecommend(t *testing.T) {
 		{"one side not measured", needs("compute", "team"), costmodel.Measured{"Fibonacci ns/op": {Container: costmodel.Exactly(1)}}, costmodel.Container, 1, 0, "Fibonacci ns/op of wasm was not measured"},
 		{"an interval over the limit", needs("cold-start", "team"), costmodel.Measured{"ColdStart ns/op": {Container: costmodel.Exactly(1e9), Wasm: costmodel.Range{Value: 8e6, Low: 7e6, High: 12e6}}},
 			costmodel.Container, 1, 0, "an interval includes the limit"},
+		{"alike by value and not for sure", needs("compute", "team"), costmodel.Measured{"Fibonacci ns/op": {Container: costmodel.Range{Value: 10, Low: 9, High: 13}, Wasm: costmodel.Range{Value: 10, Low: 9, High: 13}}},
+			costmodel.Container, 1, 0, "they differ by a factor of 1, but their intervals leave open"},
+		{"alike for sure", needs("compute", "team"), costmodel.Measured{"Fibonacci ns/op": {Container: costmodel.Range{Value: 10, Low: 9.9, High: 10.1}, Wasm: costmodel.Range{Value: 10, Low: 9.9, High: 10.1}}},
+			costmodel.Container, 1, 0, "counts as alike"},
 		{"intervals that meet", needs("compute", "team"), costmodel.Measured{"Fibonacci ns/op": {Container: costmodel.Range{Value: 10, Low: 9, High: 13}, Wasm: costmodel.Range{Value: 12, Low: 11, High: 14}}},
 			costmodel.Container, 1, 0, "leave open"},
 	}
@@ -110,20 +114,39 @@ func TestRecommendRefuses(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*costmodel.Framework){
-		"outweigh":        func(f *costmodel.Framework) { f.Outweigh = 1 },
-		"no name":         func(f *costmodel.Framework) { f.Rules[0].Name = "" },
-		"a name twice":    func(f *costmodel.Framework) { f.Rules[0].Name = f.Rules[1].Name },
-		"for hybrid":      func(f *costmodel.Framework) { f.Rules[0].For = costmodel.Hybrid },
-		"no weight":       func(f *costmodel.Framework) { f.Rules[0].Weight = 0 },
-		"weight NaN":      func(f *costmodel.Framework) { f.Rules[0].Weight = math.NaN() },
-		"no limit at all": func(f *costmodel.Framework) { f.Rules[0].Metric = "M" },
-		"limit of a fact": func(f *costmodel.Framework) { f.Rules[0].Limit = 1 },
-		"must of a group": func(f *costmodel.Framework) { f.Rules[0].Group = "start" },
+		"outweigh":            func(f *costmodel.Framework) { f.Outweigh = 1 },
+		"no name":             func(f *costmodel.Framework) { f.Rules[0].Name = "" },
+		"a name twice":        func(f *costmodel.Framework) { f.Rules[0].Name = f.Rules[1].Name },
+		"for hybrid":          func(f *costmodel.Framework) { f.Rules[0].For = costmodel.Hybrid },
+		"no weight":           func(f *costmodel.Framework) { f.Rules[0].Weight = 0 },
+		"weight NaN":          func(f *costmodel.Framework) { f.Rules[0].Weight = math.NaN() },
+		"no limit at all":     func(f *costmodel.Framework) { f.Rules[0].Metric = "M" },
+		"limit of a fact":     func(f *costmodel.Framework) { f.Rules[0].Limit = 1 },
+		"a name of spaces":    func(f *costmodel.Framework) { f.Rules[0].Name = " " },
+		"a metric twice":      func(f *costmodel.Framework) { f.Rules[7].Metric = f.Rules[8].Metric },
+		"limit and margin":    func(f *costmodel.Framework) { f.Rules[8].Margin = 2 },
+		"higher of a fact":    func(f *costmodel.Framework) { f.Rules[0].Higher = true },
+		"weights without end": func(f *costmodel.Framework) { f.Rules[0].Weight, f.Rules[1].Weight = 1e308, 1e308 },
+		"must of a group":     func(f *costmodel.Framework) { f.Rules[0].Group = "start" },
 	} {
 		f := costmodel.ArticleFramework()
 		change(&f)
 		if _, err := f.Recommend(needs("team"), nil); !errors.Is(err, costmodel.ErrInput) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A side that has exactly as many times the weight is taken, in whatever order its needs
+// come and however their weights are rounded.
+func TestExactlyOutweighed(t *testing.T) {
+	f := costmodel.Framework{Outweigh: 2, Rules: []costmodel.Rule{
+		{Name: "a", For: costmodel.Wasm, Weight: 0.1}, {Name: "b", For: costmodel.Wasm, Weight: 0.2}, {Name: "c", For: costmodel.Wasm, Weight: 0.3},
+		{Name: "whole", For: costmodel.Container, Weight: 1.2},
+	}}
+	for _, asked := range [][]costmodel.Need{needs("a", "b", "c", "whole"), needs("whole", "c", "b", "a")} {
+		if r, err := f.Recommend(asked, nil); err != nil || r.Choice != costmodel.Container {
+			t.Errorf("%s, %v", r, err)
 		}
 	}
 }

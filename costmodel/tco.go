@@ -22,7 +22,7 @@ func ArticleWasmTCO() TCO {
 // WithBill returns the same with twelve months of a bill as infrastructure. With
 // MeanMonth they are a year, with ArticleMonth 360 days.
 func (t TCO) WithBill(b Bill) TCO {
-	t.Infrastructure = b.USD.scale(12)
+	t.Infrastructure = b.USD.Scale(12)
 	return t
 }
 
@@ -35,7 +35,7 @@ func (t TCO) Total() (Range, error) {
 	if err := t.checkPeople(); err != nil {
 		return Range{}, err
 	}
-	total := t.Infrastructure.exact().plus(Exactly(t.people()))
+	total := t.Infrastructure.Plus(Exactly(t.people()))
 	if err := total.positive("the total cost of ownership"); err != nil {
 		return Range{}, err
 	}
