@@ -31,14 +31,14 @@ type table struct {
 	as func(*candidate) *candidate
 }
 
-// compiledForMinutes has what no table measures by default: WasmEdge compiles each module
+// compiledForMinutes has what no table measures by default but with -article: WasmEdge compiles each module
 // that Go has made for more than a minute.
 var compiledForMinutes = map[workload.Language][]string{workload.Go: {"wasmedge", "wasmedge-embedded"}}
 
 // byDefault tells whether a table measures a guest on a runtime unless it is told
 // otherwise.
 func (t table) byDefault(l workload.Language, runtime string) bool {
-	return t.has(runtime) && !slices.Contains(t.without[l], runtime) && !slices.Contains(compiledForMinutes[l], runtime)
+	return t.has(runtime) && !slices.Contains(t.without[l], runtime) && (*flagArticle || !slices.Contains(compiledForMinutes[l], runtime))
 }
 
 // has tells whether a table has a runtime by default, for some guest.
@@ -105,6 +105,34 @@ func TestByDefault(t *testing.T) {
 	} {
 		if got := tt.of.byDefault(tt.guest, tt.runtime); got != tt.want {
 			t.Errorf("%v, guest %s on %s: %v", tt.of.runtimes, tt.guest, tt.runtime, got)
+		}
+	}
+}
+
+func TestStepWanted(t *testing.T) {
+	guests, runtimes, article := *flagGuests, *flagRuntimes, *flagArticle
+	defer func() { *flagGuests, *flagRuntimes, *flagArticle = guests, runtimes, article }()
+	for _, tt := range []struct {
+		guests, runtimes string
+		article          bool
+		runtime          string
+		step             workload.Step
+		want             bool
+	}{
+		{"", "", false, "containerd", workload.StepBase, true},
+		{"", "", false, "containerd", workload.StepStrip, false},
+		{"", "", false, "containerd", workload.StepMultistage, false},
+		{"", "", false, "wasmtime-jit", workload.StepStrip, true},
+		{"", "", true, "containerd", workload.StepStrip, true},
+		{"go", "", false, "containerd", workload.StepStrip, true},
+		{"all", "", false, "containerd", workload.StepStrip, true},
+		{"node", "", false, "containerd", workload.StepStrip, false},
+		{"", "all", false, "containerd", workload.StepStrip, true},
+		{"", "containerd", false, "containerd", workload.StepStrip, false},
+	} {
+		*flagGuests, *flagRuntimes, *flagArticle = tt.guests, tt.runtimes, tt.article
+		if got := stepWanted(tt.runtime, workload.Go, tt.step); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // built in each of the ways that are to make an image small, as package workload
 // tells. A container manager has a distribution's base, the parts of one that are
 // needed (multistage), nothing else but the program and what it links (distroless), and
-// that stripped. A module is the plain build, with names and debug information, one
+// that stripped; by default the first and the third. A module is the plain build, with names and debug information, one
 // built and optimised for size, one that is stripped, on an engine that compiles it at the start or
 // interprets it, and, with step=aot, what an engine has made of the stripped one ahead.
 //
@@ -39,7 +39,7 @@ func BenchmarkImageSize(b *testing.B) {
 	}
 	eachCell(b, t, prepareBase, func(b *testing.B, c cell[nothing]) {
 		for _, step := range stepsOn(c.Name()) {
-			if contains(c.Name()) && slices.Contains(between, step) && !wanted(*flagGuests, string(c.language), false) {
+			if !stepWanted(c.Name(), c.language, step) {
 				once("# left out %s/step=%s by default: -guests=%s asks for it\n", b.Name(), step, c.language)
 				continue
 			}
@@ -93,6 +93,13 @@ func stepsOn(name string) []workload.Step {
 // between are the steps of containers that a default run leaves out: each image takes seconds to
 // unpack.
 var between = []workload.Step{workload.StepMultistage, workload.StepStrip}
+
+// stepWanted tells whether a step is measured: one that a default run leaves out with
+// -article, or where a flag names the guest or asks for every cell.
+func stepWanted(runtime string, l workload.Language, s workload.Step) bool {
+	byDefault := *flagArticle || slices.Contains(list(*flagRuntimes), allCells) || !contains(runtime) || !slices.Contains(between, s)
+	return byDefault || wanted(*flagGuests, string(l), false)
+}
 
 // A shrunk is the image of a step on a runtime, made at the first measurement.
 type shrunk struct {
