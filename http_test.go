@@ -19,7 +19,7 @@ type webApp struct {
 
 // servingRuntimes are those that serve hello by default: an embedded runtime does it
 // as the one with a process for each service, and containerd by runc. Fewer do the
-// larger apps, whose Go guests WasmEdge compiles for a minute each.
+// larger apps, for time.
 var (
 	servingRuntimes = []string{"native", "wazero", "wasmtime", "wasmedge", "spin", "containerd", "docker", "containerd-wasmtime"}
 	fewerServing    = []string{"native", "wasmtime", "containerd"}

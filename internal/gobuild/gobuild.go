@@ -49,8 +49,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Command, e.S
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Build returns the path of the program in the cache, building it where it is not there. What the
-// go command has no fault in is an *Error; if ctx ends its cause is the error.
+// Build returns the path of the program in the cache, building it where it is not there. Where
+// the go command fails the error is an *Error, and where ctx ends its cause.
 func (p Program) Build(ctx context.Context) (string, error) {
 	packages, err := p.packages(ctx)
 	if err != nil {
