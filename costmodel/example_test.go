@@ -110,17 +110,17 @@ func Example() {
 	}
 	fmt.Print(r)
 	// Output:
-	// container: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 45.55), 0.050 a million requests
-	// wasm: 100 instances on 1 t3.small, bound by memory: 15.18 USD a month (15.18 to 60.74), 0.050 a million requests
+	// container: 100 instances on 2 t3.small, bound by memory: 30.37 USD a month (30.37 to 45.55), 0.100 a million requests
+	// wasm: 100 instances on 2 t3.small, bound by memory: 30.37 USD a month (30.37 to 60.74), 0.100 a million requests
 	// hybrid: weight 1 for containers, 1 for modules
-	//   cold-start speaks for wasm: only modules keep the limit of 5e+07 (ColdStart ns/op: container 1.39422e+08, wasm 1.24039e+07)
-	//   compute speaks for container: containers are 5.24 times better (Fibonacci ns/op: container 9.81048e+06, wasm 5.14335e+07)
-	//   cost speaks for neither: they differ by a factor of 1, but their intervals leave open whether by more than 1.05: measure more (MonthlyCost USD/month: container 15.184, wasm 15.184)
-	//   container if ColdStart ns/op of container were 2.79 times less
-	//   container if the limit of cold-start were 2.79 times higher
+	//   cold-start speaks for wasm: only modules keep the limit of 5e+07 (ColdStart ns/op: container 8.89592e+07, wasm 7.5547e+06)
+	//   compute speaks for container: containers are 3.26 times better (Fibonacci ns/op: container 8.21555e+06, wasm 2.67923e+07)
+	//   cost speaks for neither: they differ by a factor of 1, but their intervals leave open whether by more than 1.05: measure more (MonthlyCost USD/month: container 30.368, wasm 30.368)
+	//   container if ColdStart ns/op of container were 1.78 times less
+	//   container if the limit of cold-start were 1.78 times higher
 	//   container if ColdStart ns/op of container alone kept the limit
 	//   wasm if Fibonacci ns/op differed by a factor of no more than 1.05
-	//   wasm if Fibonacci ns/op were better for wasm by a factor of more than 1.05, not for container by 5.24
+	//   wasm if Fibonacci ns/op were better for wasm by a factor of more than 1.05, not for container by 3.26
 	//   container if MonthlyCost USD/month were better for container by a factor of more than 1.05 with all of its interval
 	//   wasm if MonthlyCost USD/month were better for wasm by a factor of more than 1.05 with all of its interval
 	//   container if os-dependencies were needed too, or posix were needed too, or gpu were needed too, or existing-containers were needed too, or stateful were needed too, or debugging were needed too, or team were needed too
